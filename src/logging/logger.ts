@@ -2,7 +2,7 @@
  * Logs are one JSON object per line (pino) with a stable `event` name, so that alerts match names and not prose:
  * `log.info({ event: 'batch_applied', lsn, transactions }, 'text')`. Row contents never belong in a log.
  */
-import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
 import { redactUrls } from './redact.ts';
 
 export type { Logger } from 'pino';
@@ -54,16 +54,31 @@ export function createLogger({ name, level, destination }: LoggerOptions): Logge
  */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const { type, message, stack } = stdSerializers.err(error);
+  const hide = hasValueInMessage(error) ? hideQuoted : (text: string) => text;
   const known = error as Error & { code?: unknown; table?: unknown; column?: unknown; constraint?: unknown };
   return {
-    type,
-    message,
-    stack,
+    type: error.constructor.name,
+    message: hide(error.message),
+    stack: hide(error.stack ?? ''),
     code: known.code,
     table: known.table,
     column: known.column,
     constraint: known.constraint,
     cause: error.cause instanceof Error ? serializeError(error.cause) : undefined,
+    // Node's connection attempts to several addresses end with one error without a message that holds them all.
+    errors: error instanceof AggregateError ? error.errors.map(serializeError) : undefined,
   };
+}
+
+/**
+ * Errors of class 22, Data Exception, quote the value: `invalid input syntax for type integer: "abc"`
+ * (PostgreSQL manual, Appendix A).
+ */
+function hasValueInMessage(error: Error): boolean {
+  const { code } = error as Error & { code?: unknown };
+  return typeof code === 'string' && /^22[0-9A-Z]{3}$/.test(code);
+}
+
+function hideQuoted(text: string): string {
+  return text.replace(/".*"/gs, '"[value]"');
 }
