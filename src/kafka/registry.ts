@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { SchemaRegistry } from '@kafkajs/confluent-schema-registry';
+import { Agent, request } from 'undici';
+import type { RegistryConfig } from '../config/types.ts';
+
+/** Where a reader finds schemas. */
+export interface SchemaSource {
+  /**
+   * The schema text behind an id, where `matches` says that it is the one; else the subject's newest version that is.
+   * @throws where the registry does not hold it, or cannot be reached
+   */
+  find(subject: string, id: number, matches: (schema: string) => boolean): Promise<string>;
+}
+
+/** Where a writer puts them. */
+export interface SchemaSink {
+  /**
+   * Registers a schema under a subject and gives its id: the same one where it is registered already.
+   * Evolution is BACKWARD: a schema that cannot read what the last one wrote is refused with an error.
+   */
+  register(subject: string, schema: string): Promise<number>;
+}
+
+/**
+ * A client of a Confluent-compatible registry (Apicurio's /apis/ccompat/v7). Registering goes through
+ * @kafkajs/confluent-schema-registry; reading asks for the schema's text itself, since that library drops the properties
+ * that carry the PostgreSQL types.
+ */
+export function createRegistry(config: RegistryConfig): SchemaSource & SchemaSink & { close(): Promise<void> } {
+  const auth =
+    config.username === undefined ? undefined : { username: config.username, password: config.password ?? '' };
+  const library = new SchemaRegistry({ host: config.url, retry: { retries: 2 }, ...(auth ? { auth } : {}) });
+  const ca = config.caFile === undefined ? undefined : readFileSync(config.caFile, 'utf8');
+  const agent = new Agent({
+    connections: 8,
+    headersTimeout: 10_000,
+    bodyTimeout: 10_000,
+    ...(ca ? { connect: { ca } } : {}),
+  });
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (auth) headers.authorization = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
+
+  /** Schema text, or null on 404. */
+  async function get(path: string): Promise<unknown> {
+    const response = await request(`${config.url}${path}`, { dispatcher: agent, headers });
+    if (response.statusCode === 404) {
+      await response.body.dump();
+      return null;
+    }
+    if (response.statusCode !== 200) {
+      throw new Error(
+        `the schema registry answered ${response.statusCode} to GET ${path}: ${await response.body.text()}`,
+      );
+    }
+    return response.body.json();
+  }
+
+  return {
+    async find(subject, id, matches) {
+      const byId = (await get(`/schemas/ids/${id}`)) as { schema: string } | null;
+      if (byId && isEnvelope(byId.schema) && matches(byId.schema)) return byId.schema;
+      const path = `/subjects/${encodeURIComponent(subject)}/versions`;
+      const versions = ((await get(path)) as number[] | null) ?? [];
+      for (const version of versions.reverse()) {
+        const found = (await get(`${path}/${version}`)) as { schema: string } | null;
+        if (found && isEnvelope(found.schema) && matches(found.schema)) return found.schema;
+      }
+      throw new Error(
+        `the schema registry does not hold schema ${id} of ${subject}: was it emptied? A producer's start registers it again`,
+      );
+    },
+    async register(subject, schema) {
+      const registered = await library.register(
+        { type: 'AVRO', schema } as unknown as Parameters<SchemaRegistry['register']>[0],
+        { subject },
+      );
+      return registered.id;
+    },
+    async close() {
+      await agent.close();
+    },
+  };
+}
+
+/** Another schema may stand under an id after the registry was lost. */
+function isEnvelope(schema: string): boolean {
+  return schema.includes('"fingerprint"');
+}

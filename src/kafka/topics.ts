@@ -1,0 +1,26 @@
+import { escapeName } from './names.ts';
+
+/** The names of all topics of one SIIRAyS. Every topic has one partition: order within a topic is commit order. */
+export interface Topics {
+  /** BEGIN and END of every transaction. */
+  readonly transaction: string;
+  /** Requests to read rows again. */
+  readonly signal: string;
+  /** Documents that FASTAAPS or the connector's schema refused. */
+  readonly deadLetters: string;
+  /** The producer's position, compacted, one key. */
+  readonly position: string;
+  /** The changes of one table. */
+  table(schema: string, table: string): string;
+}
+
+/** Topic names below a prefix, `siirays` by default: `siirays.public.epsa`, `siirays.transaction`, … */
+export function topicsFor(prefix: string): Topics {
+  return {
+    transaction: `${prefix}.transaction`,
+    signal: `${prefix}.signal`,
+    deadLetters: `${prefix}.dead-letters`,
+    position: `${prefix}.position`,
+    table: (schema, table) => `${prefix}.${escapeName(schema)}.${escapeName(table)}`,
+  };
+}
