@@ -1,0 +1,58 @@
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { cached } from './cache.js';
+import { findProgram } from './debian.js';
+import { mustRun, step } from './step.js';
+
+const KAFKA = '4.3.1';
+const APICURIO = '3.3.3';
+const DEPENDENCY_PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:2.8';
+
+// It names no repository: Maven's own settings say where artifacts come from.
+const KAFKA_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>siirays-sync</groupId>
+  <artifactId>kafka-broker</artifactId>
+  <version>${KAFKA}</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>${KAFKA}</version>
+    </dependency>
+  </dependencies>
+</project>
+`;
+
+/** @returns {Promise<string>} the folder with the broker's jars */
+export function kafkaLibraries(java) {
+  return cached(`kafka-${KAFKA}`, (folder) =>
+    step(`Kafka ${KAFKA} through Maven`, async () => {
+      const pom = join(folder, 'pom.xml');
+      writeFileSync(pom, KAFKA_POM);
+      const goal = [`${DEPENDENCY_PLUGIN}:copy-dependencies`, '-DincludeScope=runtime', `-DoutputDirectory=${folder}`];
+      await maven(java, `Kafka ${KAFKA}`, ['-f', pom, ...goal], folder);
+    }),
+  );
+}
+
+/** @returns {Promise<string>} the folder with quarkus-run.jar */
+export function apicurioRegistry(java) {
+  return cached(`apicurio-registry-${APICURIO}`, (folder) =>
+    step(`Apicurio Registry ${APICURIO} through Maven`, async () => {
+      const artifact = `io.apicurio:apicurio-registry-app:${APICURIO}:tar.gz:all`;
+      const goal = [`${DEPENDENCY_PLUGIN}:copy`, `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`];
+      await maven(java, `Apicurio Registry ${APICURIO}`, goal, folder);
+      const archive = join(folder, `apicurio-registry-app-${APICURIO}-all.tar.gz`);
+      await mustRun('The archive cannot be unpacked', `tar -xzf ${archive}`, 'tar', ['-xzf', archive, '-C', folder]);
+      await mustRun('The archive cannot be removed', `rm ${archive}`, 'rm', [archive]);
+    }),
+  );
+}
+
+function maven(java, what, goal, cwd) {
+  const env = { ...process.env, JAVA_HOME: dirname(dirname(java)) };
+  const args = ['--quiet', '--batch-mode', ...goal];
+  return mustRun(`${what} could not be fetched`, `mvn ${goal.join(' ')}`, findProgram('mvn'), args, { cwd, env });
+}
