@@ -40,6 +40,8 @@ CREATE TABLE :schema.checkpoint (
   staging_begun_at timestamptz,
   -- END has come, but rows without a value for a placeholder are awaited still.
   staging_ended boolean NOT NULL DEFAULT false,
+  -- Hash of the connector's compiled projection: where it differs, every document is projected again.
+  projection_hash text,
   -- The counter above all versions: raised by delivery where it cannot prove that our versions are ahead.
   epoch integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
