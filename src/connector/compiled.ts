@@ -64,8 +64,6 @@ export interface CompiledConnector {
   readonly root: TableRef & { readonly idColumn: string; readonly idType: 'integer' | 'text' };
   /** JSON Schema (draft 2020-12) of one document. */
   readonly documentSchema: Record<string, unknown>;
-  /** Indexes beside the keys. Without them everything is right but slow (SIIRAyS has none of them). */
-  readonly indexes: readonly TableIndex[];
   /** What the YAML says, defaults filled in: types per field for adapters, names for reports. */
   readonly definition: Definition;
 
@@ -76,6 +74,12 @@ export interface CompiledConnector {
    * A step may be one statement or a whole batch over many tables, if all its tables are asked before and all after.
    */
   affectedRoots(table: TableRef, placement: Placement, touched: Touched): AffectedRoots | null;
+
+  /**
+   * The indexes that marking and projecting need beside those of the keys that `placement` tells. Without them
+   * everything is right but slow (SIIRAyS has none of them).
+   */
+  indexes(placement: Placement): TableIndex[];
 
   /** SELECT of one column `id` (text): every root there is. */
   allRoots(placement: Placement): string;
