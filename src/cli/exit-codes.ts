@@ -1,0 +1,22 @@
+import { EXIT_CONFIGURATION } from '../config/configuration-error.ts';
+
+/** Exit codes of every command. Those of 64 and above are named as in sysexits.h. */
+export const EXIT = {
+  /** Done, or ended as asked by SIGTERM or SIGINT. */
+  ok: 0,
+  /** Failed; the log or the standard error output says why. */
+  failed: 1,
+  /** Wrong command line. */
+  usage: 64,
+  /** Wrong configuration or connector: starting again does not help before it is mended. */
+  configuration: EXIT_CONFIGURATION,
+} as const;
+
+/** For --help. */
+export const EXIT_CODES_HELP = `
+Exit codes:
+  0   done, or ended as asked (SIGTERM, SIGINT)
+  1   failed: the log, or standard error, says why
+  64  wrong command line
+  78  wrong configuration or connector: every mistake is listed; starting again does not help before it is mended
+  128+n  a second signal n ended the process at once`;
