@@ -16,7 +16,7 @@ export function openPool(url: string, onError: (error: Error) => void): pg.Pool 
     connectionString: url,
     max: 10,
     connectionTimeoutMillis: 10_000,
-    options: '-c client_min_messages=warning',
+    options: '-c client_min_messages=warning -c lock_timeout=10s',
     application_name: 'fastaaps',
   });
   pool.on('error', onError);
@@ -26,28 +26,41 @@ export function openPool(url: string, onError: (error: Error) => void): pg.Pool 
 /** Makes the tables where they are missing. Several processes may do it at once: one does it, the others wait. */
 export async function createTables(pool: pg.Pool): Promise<void> {
   const sql = await readFile(join(import.meta.dirname, 'tables.sql'), 'utf8');
-  await transaction(pool, async (client) => {
-    await client.query(`SELECT pg_advisory_xact_lock(hashtext('fastaaps tables'))`);
-    await client.query(sql);
-  });
+  await withClient(pool, (client) =>
+    transaction(client, async () => {
+      await client.query(`SELECT pg_advisory_xact_lock(hashtext('fastaaps tables'))`);
+      await client.query(sql);
+    }),
+  );
 }
 
-/** Runs `work` in one transaction: all of it or nothing. A connection that failed to roll back is thrown away. */
-export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+/** Lends a connection to `work`. One that fails for another reason than its statements is not used again. */
+export async function withClient<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
-  let broken: Error | undefined;
+  let failed = true;
   try {
-    await client.query('BEGIN');
     const result = await work(client);
+    failed = false;
+    return result;
+  } finally {
+    client.release(failed);
+  }
+}
+
+/** Runs `work` in one transaction of the connection: all of it or nothing. */
+export async function transaction<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    const result = await work();
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch((failure: Error) => {
-      broken = failure;
-    });
+    try {
+      await client.query('ROLLBACK');
+    } catch (failure) {
+      throw new AggregateError([error, failure], 'the transaction failed, and so did its rollback');
+    }
     throw error;
-  } finally {
-    client.release(broken);
   }
 }
 
@@ -59,19 +72,16 @@ export async function* streamRows<Row>(
   length: (row: Row) => number,
 ): AsyncGenerator<Row> {
   const client = await pool.connect();
-  let broken: Error | undefined;
+  let failed = true;
   try {
     yield* cursorRows<Row>(client, sql, values, length);
-  } catch (error) {
-    broken = error as Error;
-    throw error;
+    failed = false;
   } finally {
-    client.release(broken);
+    client.release(failed);
   }
 }
 
 /** Writers of one set go one after the other; readers never wait. Held to the end of the transaction. */
 export async function lockSet(client: pg.ClientBase, { collection, dbTag }: Target): Promise<void> {
-  await client.query(`SET LOCAL lock_timeout = '10s'`);
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${dbTag}\n${collection}`]);
 }

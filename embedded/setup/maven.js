@@ -5,6 +5,7 @@ import { findProgram } from './debian.js';
 import { mustRun, step } from './step.js';
 
 const KAFKA = '4.3.1';
+const LOG4J = '2.25.4';
 const APICURIO = '3.3.3';
 const DEPENDENCY_PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:2.8';
 
@@ -21,13 +22,19 @@ const KAFKA_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
       <artifactId>kafka_2.13</artifactId>
       <version>${KAFKA}</version>
     </dependency>
+    <!-- Without it the broker logs nothing. -->
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>${LOG4J}</version>
+    </dependency>
   </dependencies>
 </project>
 `;
 
 /** @returns {Promise<string>} the folder with the broker's jars */
 export function kafkaLibraries(java) {
-  return cached(`kafka-${KAFKA}`, (folder) =>
+  return cached(`kafka-${KAFKA}-log4j-${LOG4J}`, (folder) =>
     step(`Kafka ${KAFKA} through Maven`, async () => {
       const pom = join(folder, 'pom.xml');
       writeFileSync(pom, KAFKA_POM);
