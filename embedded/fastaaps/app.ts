@@ -2,8 +2,8 @@ import express, { type ErrorRequestHandler, type Express, type Request, type Req
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { Refusal, refusal } from './answer.ts';
-import { answerChangeset } from './changeset-answer.ts';
 import { limited, requireType } from './body.ts';
+import { answerChangeset } from './changeset-answer.ts';
 import { type Credentials, requireCredentials } from './credentials.ts';
 import { type Target, transaction, withClient } from './database.ts';
 import { type CollectionModel, compileModels } from './model.ts';
@@ -88,8 +88,8 @@ function targetOf(request: Request): Target {
   return { collection, dbTag };
 }
 
-/** PostgreSQL's classes of errors that pass by themselves (manual, appendix A), and lock_timeout. */
-const PASSING = /^(08|40|53|57|55P03)/;
+/** PostgreSQL's classes of errors that pass by themselves (manual, appendix A), lock_timeout, and broken sockets. */
+const PASSING = /^(08|40|53|57|55P03|ECONN|EPIPE|ETIMEDOUT)/;
 
 function writeError(log: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
@@ -112,7 +112,7 @@ function asRefusal(error: unknown, log: Logger): Refusal {
   const { code, status } = error as { code?: string; status?: number };
   if (status !== undefined && status >= 400 && status < 500) return refusal(status, 'the request cannot be read');
   log.error({ event: 'request_failed', err: error }, 'a request failed');
-  const passing = code !== undefined && (PASSING.test(code) || code.startsWith('E'));
+  const passing = code !== undefined && PASSING.test(code);
   return passing
     ? refusal(503, 'the database is busy or away', { 'Retry-After': '1' })
     : refusal(500, 'the service failed');

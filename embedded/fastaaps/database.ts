@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { cursorRows } from '../../src/consumer/delivery/cursor-rows.ts';
+import { Refusal } from './answer.ts';
 
 /** Which set of documents a call is about. */
 export interface Target {
@@ -34,16 +35,16 @@ export async function createTables(pool: pg.Pool): Promise<void> {
   );
 }
 
-/** Lends a connection to `work`. One that fails for another reason than its statements is not used again. */
+/** Lends a connection to `work`. After an error that is no mere refusal it may hold anything: it is closed. */
 export async function withClient<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
-  let failed = true;
   try {
     const result = await work(client);
-    failed = false;
+    client.release();
     return result;
-  } finally {
-    client.release(failed);
+  } catch (error) {
+    client.release(!(error instanceof Refusal));
+    throw error;
   }
 }
 

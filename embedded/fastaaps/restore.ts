@@ -56,10 +56,7 @@ export async function restoreSet(
 }
 
 /** Raw texts of the array's elements; 400 where the body is no JSON array, 413 where an element is over the limit. */
-export async function* documentsOf(
-  body: AsyncIterable<Uint8Array>,
-  maxDocumentLength: number,
-): AsyncGenerator<string> {
+export async function* documentsOf(body: AsyncIterable<Uint8Array>, maxDocumentLength: number): AsyncGenerator<string> {
   try {
     yield* readArray(body, maxDocumentLength);
   } catch (error) {
@@ -120,6 +117,7 @@ async function insertDocuments(client: pg.ClientBase, target: Target, batch: Pla
   const inserted = new Set(rows.map((row) => row.id));
   for (const { id, place } of batch) {
     // Of two documents with one id the first takes the place; the second finds nothing left in the set.
-    if (!inserted.delete(id)) reasons.add([{ loc: ['body', place], msg: 'Two documents have one id', type: 'duplicate' }]);
+    if (!inserted.delete(id))
+      reasons.add([{ loc: ['body', place], msg: 'Two documents have one id', type: 'duplicate' }]);
   }
 }
