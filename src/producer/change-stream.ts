@@ -1,0 +1,333 @@
+import type { Message } from 'kafkajs';
+import type { Op } from '../kafka/change-event.ts';
+import type { TransactionContext } from '../kafka/envelope-encoder.ts';
+import type { Topics } from '../kafka/topics.ts';
+import { encodeTransactionRecord, type TransactionRecord } from '../kafka/transaction-record.ts';
+import type { Tuple } from '../kafka/tuple.ts';
+import { formatLsn, type Lsn, parseLsn } from '../postgres/lsn.ts';
+import type { Chunk } from './chunk.ts';
+import { DeliveredXids } from './delivered-xids.ts';
+import type { Outgoing } from './outgoing.ts';
+import { type PgoutputMessage, parsePgoutput, type RelationMessage } from './pgoutput.ts';
+import type { PendingRequest, Position } from './position.ts';
+import type { TableWriter } from './table-encoders.ts';
+
+export interface ChangeStreamOptions {
+  outgoing: Outgoing;
+  topics: Topics;
+  /** The position in Kafka; what lies below it is skipped. */
+  position: Position;
+  /** Schema ids of the transaction topic. */
+  transactionIds: { key: number; value: number };
+  /** The writer of a relation, where it is known at once. */
+  known(relation: RelationMessage): TableWriter | undefined;
+  now(): number;
+}
+
+/** The history is broken in a way that only the stream itself shows. */
+export class BrokenHistory extends Error {}
+
+interface OpenTransaction {
+  context: TransactionContext;
+  xid: number;
+  /** Whether its BEGIN is written; a transaction without events leaves no trace. */
+  begun: boolean;
+  skipped: boolean;
+  total: number;
+  touched: TableWriter[];
+}
+
+/**
+ * Turns pgoutput's messages into Kafka's, one SIIRAyS transaction after the other, and puts chunks between them.
+ * Synchronous: what needs waiting (a relation that is not known yet) is told to the caller, who holds back the stream.
+ */
+export class ChangeStream {
+  readonly #options: ChangeStreamOptions;
+  readonly #outgoing: Outgoing;
+  readonly #relations = new Map<number, TableWriter>();
+  /** The newest writer of each `schema.table` that the stream has seen. */
+  readonly #current = new Map<string, TableWriter>();
+  readonly #chunks = new Set<Chunk>();
+  readonly delivered = new DeliveredXids();
+  #position: Position;
+  #resumedAt: Lsn;
+  #transaction: OpenTransaction | null = null;
+  #lastSkipped: { xid: number; commitLsn: Lsn } | null = null;
+  #checked = false;
+  #passed: Lsn = 0n;
+
+  constructor(options: ChangeStreamOptions) {
+    this.#options = options;
+    this.#outgoing = options.outgoing;
+    this.#position = options.position;
+    this.#resumedAt = options.position.end_lsn;
+  }
+
+  /** What holds once everything handed to `outgoing` is in Kafka. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  /** Everything that the server committed below this LSN has been handled. */
+  get passed(): Lsn {
+    return this.#passed;
+  }
+
+  get inTransaction(): boolean {
+    return this.#transaction !== null;
+  }
+
+  /**
+   * Handles one message. Returns the relation where it is one that nobody knows yet: the caller resolves it, gives it to
+   * `learn`, and only then goes on.
+   */
+  handle(lsn: string, buffer: Buffer): RelationMessage | null {
+    const message = parsePgoutput(buffer);
+    switch (message.tag) {
+      case 'change':
+        this.#change(lsn, message);
+        return null;
+      case 'begin':
+        this.#begin(message);
+        return null;
+      case 'commit':
+        this.#commit(message);
+        return null;
+      case 'truncate':
+        for (const oid of message.relations) this.#event('t', this.#writer(oid), null, null, lsn);
+        return null;
+      case 'relation': {
+        const writer = this.#options.known(message.relation);
+        if (!writer) return message.relation;
+        this.learn(message.relation, writer);
+        return null;
+      }
+      case 'other':
+        return null;
+    }
+  }
+
+  /** From now on the relation's events are written by this writer. */
+  learn(relation: RelationMessage, writer: TableWriter): void {
+    this.#relations.set(relation.oid, writer);
+    this.#current.set(writer.name, writer);
+  }
+
+  /** The server says that it has sent everything below `lsn`. */
+  keepalive(lsn: string): void {
+    if (this.#transaction) return;
+    const at = parseLsn(lsn);
+    if (at >= this.#resumedAt) this.#checkContinuity();
+    if (at > this.#passed) this.#passed = at;
+  }
+
+  /** Moves the position forward over WAL that holds nothing of ours. Between transactions only. */
+  advance(lsn: Lsn): void {
+    if (this.#transaction || lsn <= this.#position.end_lsn) return;
+    this.#end({ ...this.#position, end_lsn: lsn });
+  }
+
+  /** Writes the position as it is, changed in what concerns requests. Between transactions only. */
+  update(change: Partial<Pick<Position, 'signal_offset' | 'accepted' | 'requests'>>, write: boolean): void {
+    this.#position = { ...this.#position, ...change };
+    if (write) this.#end(this.#position);
+  }
+
+  /** From now on the chunk hears of its table's changes. */
+  watch(chunk: Chunk): void {
+    this.#chunks.add(chunk);
+  }
+
+  unwatch(chunk: Chunk): void {
+    this.#chunks.delete(chunk);
+  }
+
+  /** Whether a chunk, once the stream has passed its barrier, can be published here. */
+  fits(chunk: Chunk): boolean {
+    const current = chunk.shape && this.#current.get(chunk.table);
+    return !current || current.encoder.shape.fingerprint === chunk.shape.fingerprint;
+  }
+
+  /**
+   * Publishes rows at this place of the stream, as a transaction of kind chunk. Between transactions only.
+   * @param truncate whether the table is emptied first: what replaces a table without a key
+   * @param absent keys that were asked for and that SIIRAyS does not have: published as deletions
+   */
+  publishChunk(
+    writer: TableWriter,
+    rows: Iterable<Tuple>,
+    truncate: boolean,
+    absent: Tuple[],
+    requests: PendingRequest[],
+  ): number {
+    const seq = this.#position.seq + 1n;
+    const context: TransactionContext = {
+      id: `chunk:${this.#position.history}:${seq}`,
+      txId: null,
+      commitLsn: this.#position.end_lsn,
+      commitMs: this.#options.now(),
+      nowMs: this.#options.now(),
+      snapshot: true,
+    };
+    this.#transaction = { context, xid: 0, begun: false, skipped: false, total: 0, touched: [] };
+    const lsn = formatLsn(this.#position.end_lsn);
+    this.#writeBegin('chunk');
+    if (truncate) this.#event('t', writer, null, null, lsn);
+    for (const row of rows) this.#event('r', writer, null, row, lsn);
+    for (const row of absent) this.#event('d', writer, row, null, lsn);
+    const events = this.#transaction.total;
+    this.#writeEnd('chunk', this.#position.end_lsn, { requests });
+    return events;
+  }
+
+  /** Publishes a bound of a full snapshot. Between transactions only. */
+  publishSnapshotBound(status: 'BEGIN' | 'END', request: PendingRequest, requests: PendingRequest[]): void {
+    const seq = this.#position.seq + 1n;
+    this.#record({
+      status,
+      seq: String(seq),
+      kind: 'snapshot',
+      id: `snapshot:${request.id}`,
+      eventCount: null,
+      dataCollections: null,
+      tsMs: this.#options.now(),
+      endLsn: String(this.#position.end_lsn),
+      snapshot: { requestId: request.id, connector: request.connector, tables: request.tables },
+    });
+    this.#end({ ...this.#position, seq, requests });
+  }
+
+  #begin({ commitLsn, commitMs, xid }: Extract<PgoutputMessage, { tag: 'begin' }>): void {
+    const skipped = commitLsn < this.#resumedAt;
+    if (!skipped) this.#checkContinuity();
+    const context: TransactionContext = {
+      id: `${xid}:${commitLsn}`,
+      txId: xid,
+      commitLsn,
+      commitMs,
+      nowMs: this.#options.now(),
+      snapshot: false,
+    };
+    this.#transaction = { context, xid, begun: false, skipped, total: 0, touched: [] };
+  }
+
+  #commit({ commitLsn, endLsn }: Extract<PgoutputMessage, { tag: 'commit' }>): void {
+    const transaction = this.#transaction;
+    if (!transaction) throw new Error('a COMMIT without a BEGIN in the replication stream');
+    this.delivered.add(transaction.xid);
+    this.#passed = endLsn;
+    if (transaction.skipped) {
+      this.#lastSkipped = { xid: transaction.xid, commitLsn };
+      this.#transaction = null;
+      return;
+    }
+    const last = { txId: transaction.xid, commit_lsn: commitLsn, commit_ts: transaction.context.commitMs };
+    if (transaction.begun) {
+      this.#writeEnd('stream', endLsn, { last });
+    } else {
+      this.#transaction = null;
+      this.#position = { ...this.#position, end_lsn: endLsn, last };
+    }
+  }
+
+  #change(lsn: string, { op, relation, before, after }: Extract<PgoutputMessage, { tag: 'change' }>): void {
+    this.#event(op, this.#writer(relation), before, after, lsn);
+  }
+
+  #writer(oid: number): TableWriter {
+    const writer = this.#relations.get(oid);
+    if (!writer) throw new Error(`the stream sent a change of relation ${oid} without describing it first`);
+    return writer;
+  }
+
+  #event(op: Op, writer: TableWriter, before: Tuple | null, after: Tuple | null, lsn: string): void {
+    const transaction = this.#transaction;
+    if (!transaction) throw new Error('a change outside a transaction in the replication stream');
+    if (transaction.skipped) return;
+    if (!transaction.begun) this.#writeBegin('stream');
+    if (writer.events === 0) transaction.touched.push(writer);
+    writer.events++;
+    transaction.total++;
+    const slash = lsn.indexOf('/');
+    const place = {
+      lsnHigh: Number.parseInt(lsn.slice(0, slash), 16),
+      lsnLow: Number.parseInt(lsn.slice(slash + 1), 16),
+      totalOrder: transaction.total,
+      collectionOrder: writer.events,
+    };
+    this.#outgoing.add(writer.topic, writer.encoder.encode(op, before, after, transaction.context, place) as Message);
+    if (this.#chunks.size > 0 && op !== 'r' && !transaction.context.snapshot) {
+      this.#tellChunks(transaction.xid, writer.name, op, before, after);
+    }
+  }
+
+  /** Tuples are copied once: the message that they lie in is valid during the call only. */
+  #tellChunks(xid: number, table: string, op: 'c' | 'u' | 'd' | 't', before: Tuple | null, after: Tuple | null): void {
+    for (const chunk of this.#chunks) {
+      if (chunk.table !== table) continue;
+      chunk.change(xid, { op, before: before && Buffer.from(before), after: after && Buffer.from(after) });
+    }
+  }
+
+  #writeBegin(kind: 'stream' | 'chunk'): void {
+    const transaction = this.#transaction!;
+    transaction.begun = true;
+    this.#record({
+      status: 'BEGIN',
+      seq: String(this.#position.seq + 1n),
+      kind,
+      id: transaction.context.id,
+      eventCount: null,
+      dataCollections: null,
+      tsMs: transaction.context.commitMs,
+      endLsn: String(kind === 'chunk' ? this.#position.end_lsn : transaction.context.commitLsn),
+      snapshot: null,
+    });
+  }
+
+  #writeEnd(kind: 'stream' | 'chunk', endLsn: Lsn, change: Partial<Position>): void {
+    const transaction = this.#transaction!;
+    const seq = this.#position.seq + 1n;
+    this.#record({
+      status: 'END',
+      seq: String(seq),
+      kind,
+      id: transaction.context.id,
+      eventCount: transaction.total,
+      dataCollections: transaction.touched.map(({ name, events }) => ({ dataCollection: name, eventCount: events })),
+      tsMs: transaction.context.commitMs,
+      endLsn: String(endLsn),
+      snapshot: null,
+    });
+    for (const writer of transaction.touched) writer.events = 0;
+    this.#transaction = null;
+    this.#end({ ...this.#position, ...change, seq, end_lsn: endLsn });
+  }
+
+  #record(record: Omit<TransactionRecord, 'history'>): void {
+    const { topics, transactionIds } = this.#options;
+    const full = { ...record, history: this.#position.history };
+    this.#outgoing.add(topics.transaction, encodeTransactionRecord(full, transactionIds));
+  }
+
+  #end(position: Position): void {
+    this.#position = position;
+    this.#outgoing.end(position);
+  }
+
+  /**
+   * Once, when the stream reaches the position: the last transaction that came below it must be the last one that is in
+   * Kafka, else this is another past than the one that was written.
+   */
+  #checkContinuity(): void {
+    if (this.#checked) return;
+    this.#checked = true;
+    const last = this.#position.last;
+    const seen = this.#lastSkipped;
+    if (seen && last && (seen.xid !== last.txId || seen.commitLsn !== last.commit_lsn)) {
+      throw new BrokenHistory(
+        `the last transaction below ${formatLsn(this.#resumedAt)} is ${seen.xid} at ${formatLsn(seen.commitLsn)}, not ${last.txId} at ${formatLsn(last.commit_lsn)}`,
+      );
+    }
+  }
+}

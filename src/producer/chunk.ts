@@ -1,0 +1,154 @@
+import type { TableShape } from '../kafka/change-event.ts';
+import { fillUnchanged, type Tuple, tupleKey } from '../kafka/tuple.ts';
+import type { Lsn } from '../postgres/lsn.ts';
+import type { DeliveredXids } from './delivered-xids.ts';
+import { sees, type XidSnapshot } from './xid-snapshot.ts';
+
+/** A change of the chunk's table; tuples are copies that may be kept. */
+export interface HeldChange {
+  op: 'c' | 'u' | 'd' | 't';
+  before: Tuple | null;
+  after: Tuple | null;
+}
+
+/** What one read of a part of a table gave. */
+export interface ChunkRead {
+  shape: TableShape;
+  rows: Tuple[];
+  snapshot: XidSnapshot;
+  /** Every commit that the snapshot sees lies below this LSN. */
+  barrier: Lsn;
+}
+
+/**
+ * A part of a table between its read and its place in the stream. While it is read and held, transactions that its
+ * snapshot does not see are applied to it, so that at the place where it is published it holds what the table holds
+ * there. Pure: no clock, no I/O.
+ */
+export class Chunk {
+  /** `schema.table` */
+  readonly table: string;
+  readonly #limit: number;
+  #log: { xid: number; change: HeldChange; bytes: number }[] | null = [];
+  #logBytes = 0;
+  #read: ChunkRead | null = null;
+  #keyed = new Map<string, Tuple>();
+  #bag: Map<string, { row: Tuple; count: number }> | null = null;
+  #overflow = false;
+  #absent = new Map<string, Tuple>();
+
+  /** @param limit bytes of changes that may gather during the read; more, and the chunk is read again */
+  constructor(table: string, limit: number) {
+    this.table = table;
+    this.#limit = limit;
+  }
+
+  /** Takes note of a change in the stream. Before the read has arrived it is only kept. */
+  change(xid: number, change: HeldChange): void {
+    if (this.#log) {
+      const bytes = (change.before?.length ?? 0) + (change.after?.length ?? 0) + 64;
+      this.#logBytes += bytes;
+      if (this.#logBytes > this.#limit) {
+        this.#overflow = true;
+        this.#log.length = 0;
+      } else {
+        this.#log.push({ xid, change, bytes });
+      }
+      return;
+    }
+    if (!sees(this.#read!.snapshot, xid)) this.#apply(change);
+  }
+
+  /**
+   * Takes what was read. Returns false where it has to be read again: a transaction that had been delivered before the
+   * read began is not seen by it, or too much changed meanwhile.
+   * @param asked rows of nothing but the key that was asked for, where the read was one of certain keys
+   */
+  arrive(read: ChunkRead, deliveredBefore: DeliveredXids, asked: Tuple[] = []): boolean {
+    if (this.#overflow || deliveredBefore.anyUnseen(read.snapshot)) return false;
+    const log = this.#log!;
+    this.#log = null;
+    this.#read = read;
+    if (read.shape.key.length > 0) {
+      for (const row of read.rows) this.#keyed.set(tupleKey(row, read.shape.key), row);
+      for (const row of asked) {
+        const key = tupleKey(row, read.shape.key);
+        if (!this.#keyed.has(key)) this.#absent.set(key, row);
+      }
+    } else {
+      this.#bag = new Map();
+      for (const row of read.rows) this.#put(row, 1);
+    }
+    for (const { xid, change } of log) if (!sees(read.snapshot, xid)) this.#apply(change);
+    return true;
+  }
+
+  get shape(): TableShape | null {
+    return this.#read?.shape ?? null;
+  }
+
+  /** The LSN that the stream must have passed; null while the rows are not there. */
+  get barrier(): Lsn | null {
+    return this.#read?.barrier ?? null;
+  }
+
+  /** A lower barrier was found: the server's flush position, read long enough after the snapshot. */
+  lowerBarrier(lsn: Lsn): void {
+    if (this.#read && lsn < this.#read.barrier) this.#read.barrier = lsn;
+  }
+
+  /** The rows as they are at this place of the stream. */
+  *rows(): Generator<Tuple> {
+    if (this.#bag) {
+      for (const { row, count } of this.#bag.values()) for (let i = 0; i < count; i++) yield row;
+    } else {
+      yield* this.#keyed.values();
+    }
+  }
+
+  /** Asked-for keys that SIIRAyS does not have at this place of the stream, unless the stream itself said so. */
+  absent(): Tuple[] {
+    return [...this.#absent.values()];
+  }
+
+  #apply(change: HeldChange): void {
+    if (change.op === 't') {
+      this.#keyed.clear();
+      this.#bag?.clear();
+    } else if (this.#bag) {
+      this.#applyToBag(change);
+    } else {
+      this.#applyToKeyed(change);
+    }
+  }
+
+  /**
+   * An inserted row is not taken in: the stream has delivered it already, whole. An updated one is, since the stream
+   * delivered placeholders for what is here; what moved here from elsewhere likewise was delivered by the stream.
+   */
+  #applyToKeyed({ op, before, after }: HeldChange): void {
+    const places = this.#read!.shape.key;
+    if (after) this.#absent.delete(tupleKey(after, places));
+    if (op === 'c') return;
+    const key = tupleKey(before ?? after!, places);
+    const held = this.#keyed.get(key);
+    if (!held) return;
+    this.#keyed.delete(key);
+    if (op === 'u') this.#keyed.set(tupleKey(after!, places), fillUnchanged(after!, held));
+  }
+
+  /** Without a key the chunk replaces the whole table, so that insertions belong to it too. */
+  #applyToBag({ before, after }: HeldChange): void {
+    if (before) this.#put(before, -1);
+    if (after) this.#put(before ? fillUnchanged(after, before) : after, 1);
+  }
+
+  #put(row: Tuple, count: number): void {
+    const bag = this.#bag!;
+    const key = row.toString('latin1');
+    const held = bag.get(key);
+    const sum = (held?.count ?? 0) + count;
+    if (sum === 0) bag.delete(key);
+    else bag.set(key, { row, count: sum });
+  }
+}

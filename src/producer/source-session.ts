@@ -1,0 +1,64 @@
+import pg from 'pg';
+import { quoteLiteral } from '../postgres/identifier.ts';
+import { parseLsn } from '../postgres/lsn.ts';
+import { connect, disconnect, startupOptions, TEXT_VALUES, VALUE_SETTINGS } from '../postgres/session.ts';
+import type { SourceIdentity } from './position.ts';
+
+/** An ordinary session on SIIRAyS beside the replication session: for the catalogue. Values come as text. */
+export function connectSource(url: string): Promise<pg.Client> {
+  return connect({
+    connectionString: url,
+    application_name: 'siirays-sync catalogue',
+    options: startupOptions(VALUE_SETTINGS),
+    types: TEXT_VALUES,
+  });
+}
+
+/**
+ * Makes the slot where there is none. It exists before the first row is read, so that nothing falls between.
+ * @returns whether it was made now
+ */
+export async function ensureSlot(client: pg.ClientBase, slot: string): Promise<boolean> {
+  const { rowCount } = await client.query('SELECT 1 FROM pg_replication_slots WHERE slot_name = $1', [slot]);
+  if (rowCount) return false;
+  await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]);
+  return true;
+}
+
+/**
+ * What identifies SIIRAyS's history. IDENTIFY_SYSTEM needs the REPLICATION right only (PostgreSQL manual, 54.4).
+ * @throws where the slot is gone
+ */
+export async function identifySource(
+  url: string,
+  client: pg.ClientBase,
+  slot: string,
+  publication: string,
+): Promise<SourceIdentity> {
+  const replication = new pg.Client({
+    connectionString: url,
+    replication: 'database',
+    application_name: 'siirays-sync identity',
+    connectionTimeoutMillis: 10_000,
+  } as pg.ClientConfig);
+  replication.on('error', () => undefined);
+  await replication.connect();
+  let system: { systemid: string; timeline: number; xlogpos: string };
+  try {
+    system = (await replication.query('IDENTIFY_SYSTEM')).rows[0];
+  } finally {
+    await disconnect(replication);
+  }
+  const { rows } = await client.query<{ lsn: string }>(
+    `SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(slot)}`,
+  );
+  if (!rows[0]) throw new Error(`replication slot ${slot} is gone`);
+  return {
+    systemIdentifier: system.systemid,
+    timeline: Number(system.timeline),
+    slot,
+    publication,
+    confirmedLsn: parseLsn(rows[0].lsn),
+    flushLsn: parseLsn(system.xlogpos),
+  };
+}

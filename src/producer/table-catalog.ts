@@ -1,0 +1,124 @@
+import type pg from 'pg';
+import { fingerprintOf } from '../kafka/avro-schema.ts';
+import type { TableShape } from '../kafka/change-event.ts';
+import type { RelationMessage } from './pgoutput.ts';
+
+/** A published table as SIIRAyS's catalogue describes it now. */
+export interface CatalogTable {
+  oid: number;
+  identity: RelationMessage['identity'];
+  /** Published columns, in the order of the table. */
+  columns: { name: string; type: string; typeOid: number; typeModifier: number }[];
+  /** Names of the row's identity: replica identity, with FULL the primary key; empty: the whole row. */
+  key: string[];
+  schema: string;
+  table: string;
+}
+
+/**
+ * Published tables with columns and identity. Generated columns are not published (before PostgreSQL 18, and there by
+ * default), nor are those that a column list leaves out; pg_publication_tables.attnames knows both from 15 on.
+ */
+const SQL = `
+  SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS "table", c.relreplident AS identity,
+         (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+                          'typeOid', a.atttypid::int8, 'typeModifier', a.atttypmod) ORDER BY a.attnum)
+            FROM pg_attribute a
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             AND CASE WHEN $2 THEN a.attname = ANY ((to_jsonb(p) ->> 'attnames')::name[]) ELSE a.attgenerated = '' END
+         ) AS columns,
+         coalesce((SELECT json_agg(a.attname ORDER BY a.attnum)
+            FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+           WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END
+         ), '[]'::json) AS key
+    FROM pg_publication_tables p
+    JOIN pg_namespace n ON n.nspname = p.schemaname
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+   WHERE p.pubname = $1 AND ($3::text IS NULL OR (p.schemaname = $3 AND p.tablename = $4))`;
+
+interface Row {
+  oid: string;
+  schema: string;
+  table: string;
+  identity: CatalogTable['identity'];
+  columns: string;
+  key: string;
+}
+
+/** Reads the published tables, or one of them. The client hands out text, see TEXT_VALUES. */
+export async function readCatalog(
+  client: pg.ClientBase,
+  publication: string,
+  only?: { schema: string; table: string },
+): Promise<CatalogTable[]> {
+  const { rows: version } = await client.query<{ version: string }>(
+    `SELECT current_setting('server_version_num') AS version`,
+  );
+  const attnames = Number(version[0]!.version) >= 150_000;
+  const { rows } = await client.query<Row>(SQL, [publication, attnames, only?.schema ?? null, only?.table ?? null]);
+  return rows.map((row) => ({
+    oid: Number(row.oid),
+    schema: row.schema,
+    table: row.table,
+    identity: row.identity,
+    columns: JSON.parse(row.columns) as CatalogTable['columns'],
+    key: JSON.parse(row.key) as string[],
+  }));
+}
+
+/** The shape in which a catalogue table's events are written now. */
+export function shapeOfCatalog(table: CatalogTable): TableShape {
+  const shape = {
+    schema: table.schema,
+    table: table.table,
+    columns: table.columns.map(({ name, type }) => ({ name, type })),
+    key: table.key.map((name) => table.columns.findIndex((column) => column.name === name)),
+  };
+  return { ...shape, fingerprint: fingerprintOf(shape) };
+}
+
+/** Whether the stream's relation has just the columns and identity that the catalogue has. */
+export function sameShape(relation: RelationMessage, table: CatalogTable): boolean {
+  return (
+    relation.oid === table.oid &&
+    relation.schema === table.schema &&
+    relation.table === table.table &&
+    relation.identity === table.identity &&
+    relation.columns.length === table.columns.length &&
+    relation.columns.every((column, i) => {
+      const other = table.columns[i]!;
+      return (
+        column.name === other.name &&
+        column.typeOid === other.typeOid &&
+        column.typeModifier === other.typeModifier &&
+        (relation.identity === 'f' || column.key === table.key.includes(column.name))
+      );
+    })
+  );
+}
+
+/**
+ * The shape of a relation that the catalogue no longer has so: the stream is behind a change of the table. Types are
+ * named by oid; the primary key of a FULL table is taken from the catalogue as far as its columns are still there.
+ */
+export async function shapeOfRelation(
+  client: pg.ClientBase,
+  relation: RelationMessage,
+  table: CatalogTable | undefined,
+): Promise<TableShape> {
+  const { rows } = await client.query<{ type: string | null }>(
+    `SELECT format_type(oid, modifier) AS type FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS t (oid, modifier, n) ORDER BY n`,
+    [relation.columns.map((column) => column.typeOid), relation.columns.map((column) => column.typeModifier)],
+  );
+  const key =
+    relation.identity === 'f'
+      ? (table?.key ?? []).map((name) => relation.columns.findIndex((column) => column.name === name))
+      : relation.columns.flatMap((column, i) => (column.key ? [i] : []));
+  const shape = {
+    schema: relation.schema,
+    table: relation.table,
+    columns: relation.columns.map((column, i) => ({ name: column.name, type: rows[i]!.type ?? 'text' })),
+    key: key.includes(-1) ? [] : key,
+  };
+  return { ...shape, fingerprint: fingerprintOf(shape) };
+}
