@@ -19,9 +19,10 @@ export function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** A port of the loopback interface that is free, and that this process was not given before: the wanted one if it can be. */
+/** The wanted port of the loopback interface if it is free, else any free one that this process was not given before. */
 export async function freePort(wanted?: number): Promise<number> {
-  let port = wanted ?? randomPort();
+  if (wanted !== undefined && (await isFree(wanted))) return wanted;
+  let port = randomPort();
   while (given.has(port) || !(await isFree(port))) port = randomPort();
   given.add(port);
   return port;

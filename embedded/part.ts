@@ -42,6 +42,7 @@ export class PartError extends Error {
 }
 
 const POLL_MS = 25;
+const STARTS = 3;
 
 /**
  * One process of the stack: in a process group of its own, so that a terminal's Ctrl-C reaches the supervisor alone;
@@ -50,7 +51,7 @@ const POLL_MS = 25;
 export class Part {
   readonly name: string;
   readonly #options: PartOptions;
-  readonly #stopped = new AbortController();
+  #stopped = new AbortController();
   #child: ChildProcess | undefined;
   #ended: Promise<string> = Promise.resolve('was not started');
   #supervision: Promise<void> = Promise.resolve();
@@ -65,16 +66,26 @@ export class Part {
     return this.#child?.pid;
   }
 
-  /** Starts the process and waits until it is ready; from then on it is started again when it ends. */
+  /**
+   * Starts the process and waits until it is ready; from then on it is started again when it ends. It may end a few
+   * times before: somebody may have killed it, or what it needs may just have been started again.
+   */
   async start(): Promise<this> {
-    try {
-      await this.#launch();
-      await this.#untilReady();
-    } catch (error) {
-      await this.stop();
-      throw error;
+    this.#stopped = new AbortController();
+    for (let failures = 0; ; failures++) {
+      try {
+        await this.#launch();
+        await this.#untilReady();
+        break;
+      } catch (error) {
+        if (this.#child || failures === STARTS - 1 || this.#stopped.signal.aborted) {
+          await this.stop();
+          throw error;
+        }
+        await wait(restartDelay(failures));
+      }
     }
-    this.#supervision = this.#supervise();
+    this.#supervision = this.#supervise(this.#stopped.signal);
     return this;
   }
 
@@ -92,7 +103,7 @@ export class Part {
     }
   }
 
-  /** Ends the process for good: the part's stop signal, in the end SIGKILL to its group. */
+  /** Ends the process, until start() is called: the part's stop signal, in the end SIGKILL to its group. */
   async stop(signal: NodeJS.Signals = this.#options.stopSignal): Promise<void> {
     this.#stopped.abort();
     const child = this.#child;
@@ -156,9 +167,8 @@ export class Part {
     }
   }
 
-  async #supervise(): Promise<void> {
+  async #supervise(signal: AbortSignal): Promise<void> {
     const { name, onChange } = this.#options;
-    const { signal } = this.#stopped;
     let failures = 0;
     let startedAt = Date.now();
     while (true) {

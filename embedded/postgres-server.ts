@@ -50,6 +50,14 @@ const SETTINGS: Record<string, string> = {
   lc_messages: 'C',
 };
 
+/** Makes postgres:// URLs of a server on the loopback interface: for its superuser unless a role is named. */
+export function urlsOf(port: number, superuserPassword: string): PostgresServer['url'] {
+  return (database = 'postgres', role = 'postgres', password = superuserPassword) => {
+    const user = `${encodeURIComponent(role)}:${encodeURIComponent(password)}`;
+    return `postgres://${user}@${HOST}:${port}/${encodeURIComponent(database)}`;
+  };
+}
+
 /** The folder of initdb, pg_ctl and postgres in the npm package for this machine. */
 export function embeddedBinaries(): string {
   const require = createRequire(import.meta.url);
@@ -65,8 +73,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const { name, dir, port, password } = options;
   const binaries = options.binaries ?? embeddedBinaries();
   const dataDir = join(dir, 'data');
-  const url = (database = 'postgres', role = 'postgres', secret = password): string =>
-    `postgres://${encodeURIComponent(role)}:${encodeURIComponent(secret)}@${HOST}:${port}/${encodeURIComponent(database)}`;
+  const url = urlsOf(port, password);
   if (!existsSync(dataDir)) await makeDataDir(dir, dataDir, binaries, password);
   const part = new Part({
     name,

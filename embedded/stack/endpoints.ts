@@ -1,0 +1,15 @@
+/** What .dev/endpoints.json holds: how a person or a command beside the running stack reaches its parts. */
+export interface Endpoints {
+  /** postgres:// URLs of the databases' owners. */
+  siirays: string;
+  sync: string;
+  fastaapsDatabase: string;
+  /** host:port */
+  pgbouncer: string;
+  kafka: string;
+  /** http://host:port */
+  registry: string;
+  fastaaps: string;
+  /** user:password for `fastaaps` */
+  fastaapsAuth: string;
+}
