@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import type pg from 'pg';
+import { brokenEpsas, loadSample } from '../../../embedded/siirays/sample.ts';
+import { CATALOGUES } from '../../../embedded/siirays/sample-catalogues.ts';
+import { EPSA, SECTIONS } from '../../../embedded/siirays/sample-sections.ts';
+import { connect, disconnect } from '../../../src/postgres/session.ts';
+import { testDatabase } from '../../support/postgres.ts';
+
+const SCHEMA = readFileSync(join(import.meta.dirname, '../../../embedded/siirays/schema.sql'), 'utf8');
+const TABLES = [...CATALOGUES, EPSA, ...SECTIONS];
+
+/** A fresh, empty SIIRAyS. */
+async function siirays() {
+  const database = await testDatabase();
+  const client = await connect({ connectionString: database.url });
+  await client.query(SCHEMA);
+  return client;
+}
+
+/** One number of a query. */
+async function number(client: pg.Client, sql: string, values: unknown[] = []): Promise<number> {
+  const { rows } = await client.query<{ n: string }>(`SELECT (${sql})::text AS n`, values);
+  return Number(rows[0]!.n);
+}
+
+/** A fingerprint of everything, rows without order. */
+async function fingerprint(client: pg.Client): Promise<string> {
+  const parts = TABLES.map(
+    ({ name }) => `SELECT '${name}' || md5(string_agg(t::text, '|' ORDER BY t::text)) FROM ${name} t`,
+  );
+  const { rows } = await client.query(
+    `SELECT md5(string_agg(x, '' ORDER BY x)) AS all_of_it FROM (${parts.join(' UNION ALL ')}) AS all_tables (x)`,
+  );
+  return rows[0].all_of_it;
+}
+
+const client = await siirays();
+const loaded = await loadSample(client, { epsas: 3000 });
+after(() => disconnect(client));
+
+describe('sample of 3,000 EPSAs', () => {
+  it('has 3,000 EPSAs from 1601 on and about 135,000 rows, counted as they are', async () => {
+    assert.ok(loaded.rows > 130_000 && loaded.rows < 140_000, String(loaded.rows));
+    assert.deepEqual(Object.keys(loaded.tables).sort(), TABLES.map((table) => table.name).sort());
+    for (const [table, count] of Object.entries(loaded.tables)) {
+      assert.equal(await number(client, `SELECT count(*) FROM ${table}`), count, table);
+    }
+    assert.equal(loaded.tables.epsa, 3000);
+    assert.equal(await number(client, 'SELECT min(id_epsa) FROM epsa'), 1601);
+    assert.equal(await number(client, 'SELECT max(id_epsa) FROM epsa'), 4600);
+  });
+
+  it('names columns and types as the schema does', async () => {
+    for (const table of TABLES) {
+      const { rows } = await client.query<{ name: string; type: string }>(
+        `SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
+         WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum`,
+        [table.name],
+      );
+      const stated = Object.entries(table.columns).map(([name, type]) => [
+        name,
+        type.replace('varchar', 'character varying'),
+      ]);
+      assert.deepEqual(
+        rows.map((row) => [row.name, row.type]),
+        stated,
+        table.name,
+      );
+    }
+  });
+
+  const oddities: Record<string, string> = {
+    'NULL in a text': 'SELECT count(*) FROM epsa WHERE sigla_epsa IS NULL',
+    "''": "SELECT count(*) FROM epsa WHERE sigla_epsa = ''",
+    blanks: "SELECT count(*) FROM epsa WHERE sigla_epsa ~ '^ +$'",
+    'text that trimming would change': 'SELECT count(*) FROM epsa WHERE nombre_epsa <> trim(nombre_epsa)',
+    zeros: 'SELECT count(*) FROM ingresos WHERE monto = 0',
+    'orphans of an EPSA that is not': 'SELECT count(*) FROM ingresos i WHERE id_epsa NOT IN (SELECT id_epsa FROM epsa)',
+    'orphans of no EPSA': 'SELECT count(*) FROM ingresos WHERE id_epsa IS NULL',
+    'missing catalogue rows':
+      'SELECT count(*) FROM representante WHERE id_rar IS NOT NULL AND id_rar NOT IN (SELECT id_rar FROM rar)',
+    'several rows where one is expected':
+      'SELECT count(*) FROM (SELECT FROM estatus_juridico GROUP BY id_epsa HAVING count(*) > 1) AS several',
+    accents: "SELECT count(*) FROM localidad WHERE departamento = 'Potosí'",
+    emoji:
+      "SELECT count(*) FROM epsa WHERE observacion LIKE '%💧%' OR nombre_epsa LIKE '%💧%' OR direccion LIKE '%💧%'",
+    quotes: `SELECT count(*) FROM representante WHERE nombre_representante LIKE '%O''Connor%' OR cargo LIKE '%"%'`,
+    backslashes: "SELECT count(*) FROM identificacion_problemas WHERE efecto LIKE '%\\\\%'",
+    'tabs and newlines': "SELECT count(*) FROM identificacion_problemas WHERE efecto ~ '[\\t\\n]'",
+    'values out of line (TOAST)': 'SELECT count(*) FROM epsa WHERE pg_column_size(observacion) > 8000',
+    'numerics at the limit': 'SELECT count(*) FROM ingresos WHERE monto = 999999999999.99',
+    'numerics that are none':
+      "SELECT count(*) FROM informacion_tecnica WHERE 'NaN' IN (pozo_ciego, numero_letrinas, dotacion_per_capita, numero_conexiones_ap, numero_conexions_as)",
+    'special doubles':
+      "SELECT count(*) FROM tratamiento_agua_residual WHERE coordenada_x IN ('NaN', 'Infinity', '-Infinity')",
+    'doubles that 15 digits would change': 'SELECT count(*) FROM descarga_ar WHERE coordenada_x = 0.30000000000000004',
+    'rows that stand there twice': `SELECT count(*) FROM (SELECT FROM instalacion_fuente_financiamiento f
+      GROUP BY f.* HAVING count(*) > 1) AS doubled`,
+    'EPSAs without any section': `SELECT count(*) FROM epsa e WHERE ${SECTIONS.map(
+      ({ name }) => `NOT EXISTS (SELECT FROM ${name} s WHERE s.id_epsa = e.id_epsa)`,
+    ).join(' AND ')}`,
+  };
+  for (const [oddity, sql] of Object.entries(oddities)) {
+    it(`has ${oddity}`, async () => assert.ok((await number(client, sql)) > 0));
+  }
+
+  it('has real places: nine departments, their codes nested', async () => {
+    assert.equal(await number(client, 'SELECT count(DISTINCT departamento) FROM localidad'), 9);
+    const nested = 'cod_municipio LIKE cod_provincia || $1 AND cod_provincia LIKE cod_departamento || $1';
+    assert.equal(await number(client, `SELECT count(*) FROM localidad WHERE NOT (${nested})`, ['%']), 0);
+  });
+
+  it('lacks a required value for the stated EPSAs only: 0.3 %', async () => {
+    const broken = brokenEpsas({ epsas: 3000 });
+    assert.equal(broken.length, 9);
+    const lacking = SECTIONS.filter((section) => section.required.length > 0).map(
+      ({ name, required }) =>
+        `SELECT id_epsa FROM ${name} WHERE ${required.map((column) => `${column} IS NULL`).join(' OR ')}`,
+    );
+    const { rows } = await client.query<{ id_epsa: number }>(
+      `SELECT id_epsa FROM (${lacking.join(' UNION ')}) AS lacking ORDER BY id_epsa`,
+    );
+    assert.deepEqual(
+      rows.map((row) => row.id_epsa),
+      broken,
+    );
+  });
+
+  it('has every catalogue row, with its texts, that a required field needs', async () => {
+    const needs: [string, string, string][] = [
+      ['documento_acreditacion', 'tipo_acreditacion', 'c.tipo_documento_acreditacion || c.descripcion_acreditacion'],
+      ['tecnica_tuberia', 'localidad', 'c.localidad'],
+      ['tecnica_tuberia', 'sector', 'c.sector'],
+      ['tecnica_tuberia', 'material_tuberia', 'c.material_tuberia'],
+      ['tratamiento_agua_residual', 'tipo_tratamiento_ar', 'c.descripcion_tratamiento'],
+      ['descarga_ar', 'cuerpo_receptor', 'c.cuerpo_receptor'],
+      ['funcionarios', 'tipo_funcionario', 'c.tipo_funcionario'],
+      ['ingresos', 'tipo_ingreso', 'c.concepto'],
+      ['ingresos', 'periodo_pago', 'c.periodo_pago'],
+      ['requerimiento_desarrollo', 'tipo_requerimiento', 'c.descripcion_tipo_requerimiento'],
+      [
+        'instalacion_fuente_financiamiento',
+        'fuente_financiamiento',
+        'c.fuente_financiamiento || c.descripcion_fuente_financiamien',
+      ],
+    ];
+    for (const [section, catalogue, text] of needs) {
+      const missing = `SELECT count(*) FROM ${section} s LEFT JOIN ${catalogue} c USING (id_${catalogue})
+        WHERE s.id_${catalogue} IS NOT NULL AND (${text}) IS NULL`;
+      assert.equal(await number(client, missing), 0, `${section} ${catalogue}`);
+    }
+  });
+
+  it('never leaves open which funding of an installation counts', async () => {
+    const open = `SELECT count(*) FROM (SELECT FROM (SELECT DISTINCT * FROM instalacion_fuente_financiamiento) AS once
+      GROUP BY id_epsa, id_instalacion, id_fuente_financiamiento HAVING count(*) > 1) AS several`;
+    assert.equal(await number(client, open), 0);
+  });
+});
+
+describe('sample', () => {
+  it('is the same for the same seed, and another for another', async () => {
+    const fingerprints = [];
+    for (const seed of [7, 7, 8]) {
+      const client = await siirays();
+      await loadSample(client, { epsas: 60, seed });
+      fingerprints.push(await fingerprint(client));
+      await disconnect(client);
+    }
+    assert.equal(fingerprints[0], fingerprints[1]);
+    assert.notEqual(fingerprints[0], fingerprints[2]);
+  });
+
+  it('is loaded whole or not at all', async () => {
+    const client = await siirays();
+    await client.query('DROP TABLE requerimiento_desarrollo');
+    await assert.rejects(loadSample(client, { epsas: 20 }), { code: '42P01' });
+    assert.equal(await number(client, 'SELECT count(*) FROM epsa'), 0);
+    await disconnect(client);
+  });
+});
