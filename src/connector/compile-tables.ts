@@ -25,15 +25,19 @@ export function compileIndexes(all: readonly Occurrence[], placement: Placement)
     indexes.push({ ...table, columns: by.map(({ to }) => to) });
     indexes.push({ ...outer.table, columns: by.map(({ from }) => from) });
   }
-  const longestFirst = indexes.toSorted((a, b) => b.columns.length - a.columns.length);
+  const longestFirst = indexes
+    .filter(({ columns, ...table }) => !holds(columns, placement(table).key))
+    .sort((a, b) => b.columns.length - a.columns.length);
   return longestFirst.filter((index, place) => {
-    const { key } = placement(index);
-    const holdsKey = key.length > 0 && key.every((column) => index.columns.includes(column));
     const earlier = longestFirst.slice(0, place).filter((other) => sameTable(other, index));
-    return (
-      !holdsKey && ![key, ...earlier.map(({ columns }) => columns)].some((other) => beginsWith(other, index.columns))
+    return ![placement(index).key, ...earlier.map(({ columns }) => columns)].some((other) =>
+      beginsWith(other, index.columns),
     );
   });
+}
+
+function holds(columns: readonly string[], key: readonly string[]): boolean {
+  return key.length > 0 && key.every((column) => columns.includes(column));
 }
 
 function beginsWith(columns: readonly string[], first: readonly string[]): boolean {
