@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { type ChangeEvent, type TableShape, UNCHANGED, type Value } from '../kafka/change-event.ts';
+import { ShapeChanged } from './shape-difference.ts';
 
 /** Text of a row or key; PostgreSQL's text never holds NUL, so that it can part the columns. */
 const SEPARATOR = '\u0000';
@@ -38,7 +39,7 @@ export type TableChange = KeyedChange | CountedChange;
 
 /** Folds the events of one table, in order, into one set-based change: the last state of each row wins. */
 export interface TableFold {
-  /** @throws RangeError where the event's shape is another than the fold's */
+  /** @throws ShapeChanged where the event's shape is another than the fold's */
   add(event: ChangeEvent): void;
   /** Roughly the memory that the change takes. */
   readonly bytes: number;
@@ -187,7 +188,6 @@ function complete(shape: TableShape, row: readonly Value[]): (string | null)[] {
 }
 
 function checkShape(shape: TableShape, event: ChangeEvent): void {
-  if (event.shape.fingerprint !== shape.fingerprint) {
-    throw new RangeError(`${shape.schema}.${shape.table}: events of two shapes in one fold`);
-  }
+  if (event.shape !== shape && event.shape.fingerprint !== shape.fingerprint)
+    throw new ShapeChanged(shape, event.shape);
 }

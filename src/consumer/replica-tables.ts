@@ -4,6 +4,7 @@ import type { TableShape } from '../kafka/change-event.ts';
 import { quoteIdentifier } from '../postgres/identifier.ts';
 import { replicaTypes } from './column-types.ts';
 import { type ConnectorSchemas, collectionName, fittingName, replicaRelation } from './replica-names.ts';
+import { ShapeChanged } from './shape-difference.ts';
 
 /** A table of the replica or of the staging copy, as it stands in the sync database. */
 export interface ReplicaTable {
@@ -54,6 +55,10 @@ export class ReplicaTables {
     return this.#tables.get(collectionName(table));
   }
 
+  all(): ReplicaTable[] {
+    return [...this.#tables.values()];
+  }
+
   /**
    * The table for a shape; made where there is none. In a transaction that is rolled back call `load` afterwards.
    * @throws where the table exists with another shape
@@ -61,7 +66,7 @@ export class ReplicaTables {
   async ensure(client: pg.ClientBase, shape: TableShape): Promise<ReplicaTable> {
     const known = this.get(shape);
     if (known?.shape.fingerprint === shape.fingerprint) return known;
-    if (known) throw new Error(shapeDifference(known.shape, shape));
+    if (known) throw new ShapeChanged(known.shape, shape);
     const types = await replicaTypes(
       client,
       shape.columns.map((column) => column.type),
@@ -103,7 +108,7 @@ export class ReplicaTables {
 
   /** Statements for the connector's indexes on this side, without those that exist already. */
   indexes(connector: CompiledConnector): string[] {
-    return connector.indexes.map((index) => {
+    return connector.indexes(this.placement).map((index) => {
       const name = fittingName(`${index.table}_${index.columns.join('_')}_sync`);
       const columns = index.columns.map(quoteIdentifier).join(', ');
       return `CREATE INDEX IF NOT EXISTS ${quoteIdentifier(name)} ON ${replicaRelation(this.schema, index)} (${columns})`;
@@ -142,19 +147,4 @@ function createTable({ shape, relation, types, counted }: ReplicaTable): string 
 /** A name that no column of SIIRAyS's table has. */
 function freeName(shape: TableShape, wanted: string): string {
   return shape.columns.some((column) => column.name === wanted) ? freeName(shape, `_${wanted}`) : wanted;
-}
-
-function shapeDifference(was: TableShape, is: TableShape): string {
-  const describe = (shape: TableShape) =>
-    `${shape.columns.map(({ name, type }) => `${name} ${type}`).join(', ')}; key ${shape.key.map((p) => shape.columns[p]!.name).join(', ') || 'none'}`;
-  return (
-    `${collectionName(is)} has changed its shape in SIIRAyS, the replica was made for the old one and stands still. ` +
-    `It was (${describe(was)}), it is (${describe(is)})`
-  );
-}
-
-/** Empties a side: all its tables go. */
-export function dropSide(schemas: ConnectorSchemas, staging: boolean): string {
-  const schema = quoteIdentifier(staging ? schemas.staging : schemas.live);
-  return `DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema}`;
 }

@@ -1,0 +1,76 @@
+import type pg from 'pg';
+import type { CompiledConnector, TableRef } from '../connector/compiled.ts';
+import type { TableShape } from '../kafka/change-event.ts';
+import { quoteIdentifier } from '../postgres/identifier.ts';
+import { type CheckpointStore, writeOffsets } from './checkpoint.ts';
+import { type ConnectorSchemas, collectionName } from './replica-names.ts';
+import type { ReplicaTables } from './replica-tables.ts';
+
+/**
+ * Freezes the live replica and notes that a full snapshot is wanted: what comes before its BEGIN is dropped. Offsets are
+ * read before, the request is signalled after, so that its BEGIN lies behind them.
+ */
+export async function requestSnapshot(
+  client: pg.ClientBase,
+  checkpoint: CheckpointStore,
+  request: { id: string; offsets: ReadonlyMap<string, bigint>; reason: string },
+): Promise<void> {
+  await checkpoint.update(
+    client,
+    `request_id = $2, request_offsets = $3, request_reason = $4, requested_at = now(),
+     staging_id = NULL, staging_begun_at = NULL, staging_ended = false`,
+    [request.id, writeOffsets(request.offsets), request.reason],
+  );
+}
+
+/** Makes an empty staging copy, in the open transaction; a snapshot under way is discarded. */
+export async function beginStaging(
+  client: pg.ClientBase,
+  schemas: ConnectorSchemas,
+  staging: ReplicaTables,
+): Promise<void> {
+  const sync = quoteIdentifier(schemas.sync);
+  await client.query(`SET LOCAL client_min_messages = warning`);
+  await client.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(schemas.staging)} CASCADE`);
+  await client.query(`CREATE SCHEMA ${quoteIdentifier(schemas.staging)}`);
+  await client.query(`DELETE FROM ${sync}.replica_table WHERE staging`);
+  await client.query(`DELETE FROM ${sync}.incomplete WHERE staging`);
+  await staging.load(client);
+}
+
+export interface SwapOptions {
+  connector: CompiledConnector;
+  schemas: ConnectorSchemas;
+  live: ReplicaTables;
+  staging: ReplicaTables;
+  /** The shape of a table of which no event came, because it is empty. */
+  shapeOf(table: TableRef): Promise<TableShape>;
+}
+
+/**
+ * Puts the staging copy in the live replica's place, in the open transaction: readers wait for the locks, and see either
+ * all old tables or all new ones. Indexes and statistics are made before the locks are taken.
+ */
+export async function swapIn(client: pg.ClientBase, options: SwapOptions): Promise<void> {
+  const { connector, schemas, live, staging } = options;
+  const sync = quoteIdentifier(schemas.sync);
+  for (const table of connector.tables) {
+    if (!staging.get(table)) await staging.ensure(client, await options.shapeOf(table));
+  }
+  for (const sql of staging.indexes(connector)) await client.query(sql);
+  for (const table of staging.all()) await client.query(`ANALYZE ${table.relation}`);
+  for (const table of live.all()) await client.query(`DROP TABLE IF EXISTS ${table.relation}`);
+  for (const { relation } of staging.all()) {
+    await client.query(`ALTER TABLE ${relation} SET SCHEMA ${quoteIdentifier(schemas.live)}`);
+  }
+  await client.query(`DELETE FROM ${sync}.replica_table WHERE NOT staging`);
+  await client.query(`UPDATE ${sync}.replica_table SET staging = false`);
+  await client.query(`DELETE FROM ${sync}.incomplete WHERE NOT staging`);
+  await live.load(client);
+  await staging.load(client);
+}
+
+/** The connector's tables that the replica lacks: the connector reads more than when the replica was made. */
+export function missingTables(connector: CompiledConnector, live: ReplicaTables): string[] {
+  return connector.tables.filter((table) => !live.get(table)).map(collectionName);
+}
