@@ -17,11 +17,14 @@ const USAGE = `node embedded/bootstrap.js <command> [arguments]
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+// kafkajs computes negative timeouts; Node says so in each process.
+const QUIET = '--disable-warning=TimeoutNegativeWarning';
+
 /** Each command: whether it needs more than the npm packages, and the program that does it. */
 const COMMANDS = {
-  start: { tools: true, program: ['embedded/start.ts'] },
-  test: { tools: true, program: ['test/run.ts'] },
-  'test:all': { tools: true, program: ['test/run.ts', '--all'] },
+  start: { tools: true, program: [QUIET, 'embedded/start.ts'] },
+  test: { tools: true, program: [QUIET, 'test/run.ts'] },
+  'test:all': { tools: true, program: [QUIET, 'test/run.ts', '--all'] },
   node: { tools: false, program: [] },
   setup: { tools: true },
 };
@@ -47,7 +50,9 @@ async function main([name, ...args]) {
 function runProgram(args) {
   return new Promise((resolve, reject) => {
     const bin = join(root, 'node_modules', '.bin');
-    const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` };
+    // The program ends when this process does, by SIGKILL too: it looks whether its parent is still this one.
+    const PATH = `${bin}${delimiter}${process.env.PATH}`;
+    const env = { ...process.env, PATH, BOOTSTRAP_PID: String(process.pid) };
     const child = spawn(nodeOf(root), args, { cwd: root, stdio: 'inherit', env });
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
     whenNpmEnds(() => child.kill('SIGTERM'));

@@ -32,6 +32,8 @@ export interface StackOptions extends SiiraysContent {
   settings?: Partial<Record<'producer' | 'consumer', Record<string, string>>>;
   /** The programs of another PostgreSQL version for SIIRAyS. */
   siiraysBinaries?: string;
+  /** Aborted while the stack starts: what runs already is ended, and startStack() rejects. */
+  signal?: AbortSignal;
   onChange?: (change: PartChange) => void;
   /** Each log line (pino JSON) of the pipeline's processes. */
   onLog?: (name: 'producer' | 'consumer', line: string) => void;
@@ -121,6 +123,7 @@ export class Stack {
 
   /** Starts a part that was left out, or that was stopped by `part(name).stop()`. */
   async start(name: PartName): Promise<void> {
+    if (this.#stopping.signal.aborted) throw new Error(`${name} is not started: the stack is being stopped`);
     const known = this.#parts.get(name);
     if (known) await known.start();
     else this.#parts.set(name, await this.#starters[name]());
@@ -184,12 +187,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   if (options.fresh) for (const entry of readdirSync(dir)) rmSync(join(dir, entry), { recursive: true });
   const stack = new Stack(options, dir, await choosePorts(dir, options.ports), unlock);
   try {
-    await stack.begin();
+    await Promise.race([stack.begin(), aborted(options.signal)]);
   } catch (error) {
     await stack.stop();
     throw error;
   }
   return stack;
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal?.aborted) reject(signal.reason);
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 function endpointsOf(ports: Ports, secrets: Secrets): Endpoints {

@@ -28,9 +28,8 @@ export async function makeDatabases(
   });
 }
 
-/** Makes a role that may log in, where it is missing. */
-export async function makeRole(client: Client, name: string, password: string, rights = ''): Promise<void> {
+async function makeRole(client: Client, name: string, password: string): Promise<void> {
   const found = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [name]);
   if (found.rowCount) return;
-  await client.query(`CREATE ROLE ${quoteIdentifier(name)} LOGIN ${rights} PASSWORD ${quoteLiteral(password)}`);
+  await client.query(`CREATE ROLE ${quoteIdentifier(name)} LOGIN PASSWORD ${quoteLiteral(password)}`);
 }

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
-import { quoteIdentifier, quoteRelation } from '../../src/postgres/identifier.ts';
+import { quoteIdentifier, quoteLiteral } from '../../src/postgres/identifier.ts';
 import type { PostgresServer } from '../postgres-server.ts';
-import { inDatabase, makeDatabases, makeRole } from './databases.ts';
+import { loadSample } from '../siirays/sample.ts';
+import { ROOT } from '../tools.ts';
+import { inDatabase, makeDatabases } from './databases.ts';
 import type { Secrets } from './secrets.ts';
 
 export const SIIRAYS_DATABASE = 'siirays2019';
@@ -12,6 +14,7 @@ export const SIIRAYS_OWNER = 'siirays';
 export const SYNC_ROLE = 'siirays_sync';
 const PUBLICATION = 'siirays_sync';
 
+const SETUP = join(ROOT, 'sql', 'siirays-setup.sql');
 const SCHEMA = join(import.meta.dirname, '..', 'siirays', 'schema.sql');
 
 /** How a new SIIRAyS is filled. */
@@ -44,22 +47,15 @@ async function makeTables(client: Client, content: SiiraysContent): Promise<numb
   if (found.rows[0].epsa !== null) return undefined;
   await client.query('BEGIN');
   await client.query(readFileSync(SCHEMA, 'utf8'));
-  const load = content.load ?? (await import('../siirays/sample.ts')).loadSample;
-  const { rows } = await load(client, content);
-  await client.query('COMMIT');
+  const { rows } = await (content.load ?? loadSample)(client, content);
+  await client.query('COMMIT'); // where the load has not done it
   await client.query('ANALYZE');
   return rows;
 }
 
+/** What SIIRAyS's owner is asked to do. The publication is given to the database's owner, a person to play with it. */
 async function grantReading(client: Client, password: string): Promise<void> {
-  await makeRole(client, SYNC_ROLE, password, 'REPLICATION');
-  await client.query(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${quoteIdentifier(SYNC_ROLE)}`);
-  const found = await client.query('SELECT FROM pg_publication WHERE pubname = $1', [PUBLICATION]);
-  if (found.rowCount) return;
-  const tables = await client.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1");
-  const relations = tables.rows.map((row) => quoteRelation('public', row.tablename));
-  await client.query('BEGIN');
-  await client.query(`SET LOCAL ROLE ${quoteIdentifier(SIIRAYS_OWNER)}`);
-  await client.query(`CREATE PUBLICATION ${quoteIdentifier(PUBLICATION)} FOR TABLE ${relations.join(', ')}`);
-  await client.query('COMMIT');
+  await client.query(readFileSync(SETUP, 'utf8'));
+  await client.query(`ALTER ROLE ${quoteIdentifier(SYNC_ROLE)} PASSWORD ${quoteLiteral(password)}`);
+  await client.query(`ALTER PUBLICATION ${quoteIdentifier(PUBLICATION)} OWNER TO ${quoteIdentifier(SIIRAYS_OWNER)}`);
 }

@@ -52,7 +52,7 @@ function sharedByProcess<T>(start: () => Promise<Shared<T>>): () => Promise<Shar
   };
 }
 
-async function startBroker(settings?: Record<string, string>): Promise<Shared<KafkaBroker>> {
+export async function startBroker(settings?: Record<string, string>): Promise<Shared<KafkaBroker>> {
   const dir = tempDir('kafka');
   const ports = { port: await freePort(), controllerPort: await freePort() };
   const broker = await startKafka({ name: 'kafka', dir: dir.path, ...ports, settings });
@@ -63,7 +63,7 @@ async function startBroker(settings?: Record<string, string>): Promise<Shared<Ka
   return { value: broker, stop };
 }
 
-async function startRegistry(): Promise<Shared<string>> {
+export async function startRegistry(): Promise<Shared<string>> {
   const dir = tempDir('registry');
   const postgres = await startTestPostgres(join(dir.path, 'postgres'));
   const client = new Client({ connectionString: postgres.url() });

@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ROOT } from '../tools.ts';
+
+export const USAGE = `npm start -- [options]
+  --fresh        forgets all state first
+  --epsas N      size of a new SIIRAyS (3000)
+  --seed N       other sample rows, the same for the same N
+  --traffic N    plays SIIRAyS's users with N transactions a second (0)
+  --dir FOLDER   the state folder (.dev)`;
+
+export interface StartOptions {
+  dir: string;
+  fresh: boolean;
+  epsas: number;
+  seed?: number;
+  traffic: number;
+}
+
+const FLAGS = {
+  fresh: { type: 'boolean', default: false },
+  epsas: { type: 'string', default: '3000' },
+  seed: { type: 'string' },
+  traffic: { type: 'string', default: '0' },
+  dir: { type: 'string', default: join(ROOT, '.dev') },
+} as const;
+
+/** The options of `npm start`, or what is wrong with them. */
+export function readOptions(args: string[]): StartOptions | string {
+  try {
+    const { values } = parseArgs({ args, options: FLAGS });
+    const seed = values.seed === undefined ? undefined : wholeNumber('seed', values.seed);
+    const { fresh, dir } = values;
+    return { dir, fresh, epsas: wholeNumber('epsas', values.epsas), seed, traffic: rate(values.traffic) };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  if (!/^\d{1,7}$/.test(text)) throw new Error(`--${name} must be a whole number, not ${text}`);
+  return Number(text);
+}
+
+function rate(text: string): number {
+  if (!/^\d{1,5}(\.\d+)?$/.test(text)) throw new Error(`--traffic must be a number, not ${text}`);
+  return Number(text);
+}
