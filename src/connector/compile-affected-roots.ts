@@ -64,5 +64,5 @@ function pathToRoot(definition: Definition, place: Occurrence, placement: Placem
     step += 1;
   }
   const id = columnOf(`t${step}`, definition.root.idColumn);
-  return `SELECT ${id}::text AS id\n${lines.join('\n')}\nWHERE ${id} IS NOT NULL`;
+  return `SELECT DISTINCT ${id}::text AS id\n${lines.join('\n')}\nWHERE ${id} IS NOT NULL`;
 }

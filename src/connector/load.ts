@@ -46,8 +46,9 @@ export function readConnector(
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const syntax = syntaxMistakes(file, document, lines, text);
-  const raw: unknown = document.errors.some(({ code }) => code !== 'DUPLICATE_KEY') ? undefined : document.toJS();
-  if (raw === undefined) return { definition: null, mistakes: syntax };
+  const duplicates = document.errors.filter(({ code }) => code === 'DUPLICATE_KEY');
+  if (syntax.length > duplicates.length) return { definition: null, mistakes: syntax };
+  const raw: unknown = document.toJS();
   const name = basename(file, '.yaml');
   const found = allMistakes(name, raw, catalog);
   const mistakes = [...syntax, ...placeMistakes(file, document, lines, found)];

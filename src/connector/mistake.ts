@@ -34,7 +34,7 @@ export class ConnectorError extends Error {
 export function unknownName(what: string, name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known);
   const meant = nearest === undefined ? '' : `; did you mean ${nearest}?`;
-  return `${what} ${shown(name)}: expected ${known.length === 0 ? 'none' : `one of ${known.join(', ')}`}${meant}`;
+  return `${what} ${shown(name)}: expected ${known.length === 0 ? 'none' : `one of ${[...new Set(known)].join(', ')}`}${meant}`;
 }
 
 /** A value for a message, short. */

@@ -1,13 +1,24 @@
-import { type Document, isMap, isNode, isScalar, type LineCounter, type Node } from 'yaml';
+import { type Document, isMap, isNode, isScalar, type LineCounter, type Node, visit } from 'yaml';
 import type { Mistake, Path, PlacedMistake } from './mistake.ts';
 
 /** What the YAML parser itself found wrong. */
 export function syntaxMistakes(file: string, document: Document, lines: LineCounter, text: string): PlacedMistake[] {
-  return document.errors.map(({ code, message, pos }) => {
-    const name = /^[^\s:]+/.exec(text.slice(pos[0]))?.[0] ?? '';
-    const told = code === 'DUPLICATE_KEY' ? `${name} stands twice in one map: expected each name once` : message;
-    return { file, ...place(lines, pos[0]), message: told };
+  const told = document.errors.map(({ code, message, pos }) => {
+    if (code !== 'DUPLICATE_KEY') return { file, ...place(lines, pos[0]), message };
+    // The parser gives the end of what stands before the key.
+    const [between = ''] = /^(\s|#.*)*/.exec(text.slice(pos[0])) ?? [];
+    const offset = pos[0] + between.length;
+    const name = /^[^\s:]+/.exec(text.slice(offset))?.[0];
+    return { file, ...place(lines, offset), message: `${name} stands twice in one map: expected each name once` };
   });
+  visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document) !== undefined) return;
+      const message = `*${alias.source} points nowhere: expected an anchor &${alias.source} before it`;
+      told.push({ file, ...place(lines, alias.range?.[0] ?? 0), message });
+    },
+  });
+  return told;
 }
 
 /** Gives each mistake the line and column of the key or value in the YAML text. */

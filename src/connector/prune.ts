@@ -1,9 +1,10 @@
+import { nearestName } from '../config/nearest-name.ts';
 import type { Mistake, Path } from './mistake.ts';
 import { type ConnectorFile, connectorSchema } from './schema.ts';
 import { schemaMistakes, valueAt } from './schema-mistakes.ts';
 
-/** Keys of a section that can be wrong without casting doubt on the rest of the section. */
-const HARMLESS = ['description', 'required'];
+/** Keys that, wrong or misspelt, leave the meaning of the section's other keys open. */
+const DECISIVE = ['shape', 'rows', 'by', 'key', 'lookups', 'fields', 'sections', 'column', 'table', 'id'];
 
 /**
  * The connector without the parts in which the schema found mistakes: a field, or a whole section. So the names in all
@@ -26,7 +27,7 @@ function remove(rest: unknown, { path }: Mistake): boolean {
   const part = innermostSection(path);
   const [kind, name] = path.slice(part.length);
   if (kind === 'fields' && name !== undefined) return removeAt(rest, [...part, kind, name]);
-  if (HARMLESS.includes(String(kind)) && kind !== undefined) return removeAt(rest, [...part, kind]);
+  if (kind !== undefined && nearestName(String(kind), DECISIVE) === undefined) return removeAt(rest, [...part, kind]);
   return top === 'sections' && part.length > 1 && removeAt(rest, part);
 }
 

@@ -14,7 +14,9 @@ export function schemaMistakes(raw: unknown): Mistake[] {
 function translate(issue: Issue, base: Path, raw: unknown): Mistake[] {
   const path = [...base, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))];
   const found = valueAt(raw, path);
-  const value = (message: string): Mistake[] => [{ path, on: 'value', message: `${pathText(path)}: ${message}` }];
+  const value = (message: string): Mistake[] => [
+    { path, on: 'value', message: `${path.length === 0 ? 'the file' : pathText(path)}: ${message}` },
+  ];
   switch (issue.code) {
     case 'unrecognized_keys': {
       const known = issue.message.split(KEY_SEPARATOR);
