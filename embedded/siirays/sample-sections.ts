@@ -7,6 +7,7 @@ import {
   date,
   double,
   lastName,
+  longRemark,
   numeric,
   numericOrNull,
   personName,
@@ -29,6 +30,9 @@ const KINDS_OF_EPSA = [
   'Junta Vecinal',
   'Pueblo Indígena Originario',
 ];
+
+/** EPSAs with such ids have a long text for certain. */
+const LONG_REMARK_EVERY = 60;
 
 export const EPSA: TableModel = {
   name: 'epsa',
@@ -56,7 +60,7 @@ export const EPSA: TableModel = {
       textOr(prng, 120, () => `epsa${id}@agua.bo`),
       textOr(prng, 200, () => `Calle ${lastName(prng)} N° ${prng.int(2000)}, ${place.name}`),
       textOr(prng, 120, () => `https://epsa${id}.bo/?q=a&b=c`),
-      textOr(prng, TEXT, () => remark(prng)),
+      id % LONG_REMARK_EVERY === 0 ? longRemark(prng) : textOr(prng, TEXT, () => remark(prng)),
     ];
   },
 };

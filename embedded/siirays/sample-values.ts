@@ -118,15 +118,20 @@ export function sentence(prng: Prng, words: number): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 }
 
-/** A remark of a paragraph; one in a hundred is so long and so random that PostgreSQL keeps it out of line (TOAST). */
+/** A remark of a paragraph; one in a hundred is long. */
 export function remark(prng: Prng): string {
-  return prng.chance(0.01) ? incompressible(prng, prng.between(9_000, 20_000)) : sentence(prng, prng.between(3, 40));
+  return prng.chance(0.01) ? longRemark(prng) : sentence(prng, prng.between(3, 40));
+}
+
+/** So long and so random a text that PostgreSQL keeps it out of line (manual, 65.2 "TOAST"). */
+export function longRemark(prng: Prng): string {
+  return incompressible(prng, prng.between(9_000, 20_000));
 }
 
 const SYMBOLS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /** Random characters, which no compression shortens below 3/4. */
-export function incompressible(prng: Prng, length: number): string {
+function incompressible(prng: Prng, length: number): string {
   let text = '';
   for (let index = 0; index < length; index++) text += SYMBOLS[prng.int(64)];
   return text;

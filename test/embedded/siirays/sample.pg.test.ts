@@ -1,43 +1,19 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import type pg from 'pg';
 import { brokenEpsas, loadSample } from '../../../embedded/siirays/sample.ts';
-import { CATALOGUES } from '../../../embedded/siirays/sample-catalogues.ts';
-import { EPSA, SECTIONS } from '../../../embedded/siirays/sample-sections.ts';
-import { connect, disconnect } from '../../../src/postgres/session.ts';
-import { testDatabase } from '../../support/postgres.ts';
+import { SECTIONS } from '../../../embedded/siirays/sample-sections.ts';
+import { disconnect } from '../../../src/postgres/session.ts';
+import {
+  emptySiirays,
+  fingerprint,
+  lackingCatalogueTexts,
+  lackingEpsas,
+  number,
+  openFundings,
+  TABLES,
+} from './siirays-database.ts';
 
-const SCHEMA = readFileSync(join(import.meta.dirname, '../../../embedded/siirays/schema.sql'), 'utf8');
-const TABLES = [...CATALOGUES, EPSA, ...SECTIONS];
-
-/** A fresh, empty SIIRAyS. */
-async function siirays() {
-  const database = await testDatabase();
-  const client = await connect({ connectionString: database.url });
-  await client.query(SCHEMA);
-  return client;
-}
-
-/** One number of a query. */
-async function number(client: pg.Client, sql: string, values: unknown[] = []): Promise<number> {
-  const { rows } = await client.query<{ n: string }>(`SELECT (${sql})::text AS n`, values);
-  return Number(rows[0]!.n);
-}
-
-/** A fingerprint of everything, rows without order. */
-async function fingerprint(client: pg.Client): Promise<string> {
-  const parts = TABLES.map(
-    ({ name }) => `SELECT '${name}' || md5(string_agg(t::text, '|' ORDER BY t::text)) FROM ${name} t`,
-  );
-  const { rows } = await client.query(
-    `SELECT md5(string_agg(x, '' ORDER BY x)) AS all_of_it FROM (${parts.join(' UNION ALL ')}) AS all_tables (x)`,
-  );
-  return rows[0].all_of_it;
-}
-
-const client = await siirays();
+const { client } = await emptySiirays();
 const loaded = await loadSample(client, { epsas: 3000 });
 after(() => disconnect(client));
 
@@ -116,48 +92,15 @@ describe('sample of 3,000 EPSAs', () => {
   it('lacks a required value for the stated EPSAs only: 0.3 %', async () => {
     const broken = brokenEpsas({ epsas: 3000 });
     assert.equal(broken.length, 9);
-    const lacking = SECTIONS.filter((section) => section.required.length > 0).map(
-      ({ name, required }) =>
-        `SELECT id_epsa FROM ${name} WHERE ${required.map((column) => `${column} IS NULL`).join(' OR ')}`,
-    );
-    const { rows } = await client.query<{ id_epsa: number }>(
-      `SELECT id_epsa FROM (${lacking.join(' UNION ')}) AS lacking ORDER BY id_epsa`,
-    );
-    assert.deepEqual(
-      rows.map((row) => row.id_epsa),
-      broken,
-    );
+    assert.deepEqual(await lackingEpsas(client), broken);
   });
 
   it('has every catalogue row, with its texts, that a required field needs', async () => {
-    const needs: [string, string, string][] = [
-      ['documento_acreditacion', 'tipo_acreditacion', 'c.tipo_documento_acreditacion || c.descripcion_acreditacion'],
-      ['tecnica_tuberia', 'localidad', 'c.localidad'],
-      ['tecnica_tuberia', 'sector', 'c.sector'],
-      ['tecnica_tuberia', 'material_tuberia', 'c.material_tuberia'],
-      ['tratamiento_agua_residual', 'tipo_tratamiento_ar', 'c.descripcion_tratamiento'],
-      ['descarga_ar', 'cuerpo_receptor', 'c.cuerpo_receptor'],
-      ['funcionarios', 'tipo_funcionario', 'c.tipo_funcionario'],
-      ['ingresos', 'tipo_ingreso', 'c.concepto'],
-      ['ingresos', 'periodo_pago', 'c.periodo_pago'],
-      ['requerimiento_desarrollo', 'tipo_requerimiento', 'c.descripcion_tipo_requerimiento'],
-      [
-        'instalacion_fuente_financiamiento',
-        'fuente_financiamiento',
-        'c.fuente_financiamiento || c.descripcion_fuente_financiamien',
-      ],
-    ];
-    for (const [section, catalogue, text] of needs) {
-      const missing = `SELECT count(*) FROM ${section} s LEFT JOIN ${catalogue} c USING (id_${catalogue})
-        WHERE s.id_${catalogue} IS NOT NULL AND (${text}) IS NULL`;
-      assert.equal(await number(client, missing), 0, `${section} ${catalogue}`);
-    }
+    assert.equal(await lackingCatalogueTexts(client), 0);
   });
 
   it('never leaves open which funding of an installation counts', async () => {
-    const open = `SELECT count(*) FROM (SELECT FROM (SELECT DISTINCT * FROM instalacion_fuente_financiamiento) AS once
-      GROUP BY id_epsa, id_instalacion, id_fuente_financiamiento HAVING count(*) > 1) AS several`;
-    assert.equal(await number(client, open), 0);
+    assert.equal(await openFundings(client), 0);
   });
 });
 
@@ -165,7 +108,7 @@ describe('sample', () => {
   it('is the same for the same seed, and another for another', async () => {
     const fingerprints = [];
     for (const seed of [7, 7, 8]) {
-      const client = await siirays();
+      const { client } = await emptySiirays();
       await loadSample(client, { epsas: 60, seed });
       fingerprints.push(await fingerprint(client));
       await disconnect(client);
@@ -175,7 +118,7 @@ describe('sample', () => {
   });
 
   it('is loaded whole or not at all', async () => {
-    const client = await siirays();
+    const { client } = await emptySiirays();
     await client.query('DROP TABLE requerimiento_desarrollo');
     await assert.rejects(loadSample(client, { epsas: 20 }), { code: '42P01' });
     assert.equal(await number(client, 'SELECT count(*) FROM epsa'), 0);
