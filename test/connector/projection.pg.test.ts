@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
+import { loadSample } from '../../embedded/siirays/sample.ts';
 import type { CompiledConnector, TableRef } from '../../src/connector/compiled.ts';
 import { loadConnectors } from '../../src/connector/load.ts';
 import { testDatabase } from '../support/postgres.ts';
@@ -26,6 +27,16 @@ describe('documents of epsa.yaml', () => {
     valid = new Ajv2020({ strict: true, allErrors: true, strictTypes: false }).compile(epsa.documentSchema);
   });
   after(() => siirays.close());
+
+  test('equal the reference projection for the whole sample', async () => {
+    await siirays.truncateAll();
+    await loadSample(siirays.client, { epsas: 3000 });
+    const rows = await siirays.read();
+    const ids = await siirays.allRoots(epsa);
+    assert.equal(ids.length, rows.epsa!.length);
+    const names = await assertProjection(rows, ids);
+    assert.equal(names.size, 18, 'the sample fills every section');
+  });
 
   test('equal the reference projection for random rows', async () => {
     const seen = new Set<string>();
