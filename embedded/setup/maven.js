@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cached } from './cache.js';
 import { findProgram } from './debian.js';
@@ -39,7 +39,7 @@ export function kafkaLibraries(java) {
       const pom = join(folder, 'pom.xml');
       writeFileSync(pom, KAFKA_POM);
       const goal = [`${DEPENDENCY_PLUGIN}:copy-dependencies`, '-DincludeScope=runtime', `-DoutputDirectory=${folder}`];
-      await maven(java, `Kafka ${KAFKA}`, ['-f', pom, ...goal], folder);
+      await maven(java, `org.apache.kafka:kafka_2.13:${KAFKA}`, ['-f', pom, ...goal], folder);
     }),
   );
 }
@@ -50,16 +50,23 @@ export function apicurioRegistry(java) {
     step(`Apicurio Registry ${APICURIO} through Maven`, async () => {
       const artifact = `io.apicurio:apicurio-registry-app:${APICURIO}:tar.gz:all`;
       const goal = [`${DEPENDENCY_PLUGIN}:copy`, `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`];
-      await maven(java, `Apicurio Registry ${APICURIO}`, goal, folder);
+      await maven(java, artifact, goal, folder);
       const archive = join(folder, `apicurio-registry-app-${APICURIO}-all.tar.gz`);
-      await mustRun('The archive cannot be unpacked', `tar -xzf ${archive}`, 'tar', ['-xzf', archive, '-C', folder]);
-      await mustRun('The archive cannot be removed', `rm ${archive}`, 'rm', [archive]);
+      await mustRun('The archive cannot be unpacked', `tar -tzf ${archive}`, 'tar', ['-xzf', archive, '-C', folder]);
+      rmSync(archive);
     }),
   );
 }
 
-function maven(java, what, goal, cwd) {
-  const env = { ...process.env, JAVA_HOME: dirname(dirname(java)) };
+/**
+ * Runs Maven on the Java that the machine gives it: it knows the machine's certificate authorities, which one from PyPI
+ * does not. Only where there is none it gets ours.
+ */
+function maven(java, artifact, goal, cwd) {
+  const env = { ...process.env };
+  if (!env.JAVA_HOME && !findProgram('java')) env.JAVA_HOME = dirname(dirname(java));
   const args = ['--quiet', '--batch-mode', ...goal];
-  return mustRun(`${what} could not be fetched`, `mvn ${goal.join(' ')}`, findProgram('mvn'), args, { cwd, env });
+  // Into Maven's local repository, from which the next set-up takes it.
+  const command = `mvn ${DEPENDENCY_PLUGIN}:get -Dartifact=${artifact}`;
+  return mustRun(`${artifact} could not be fetched`, command, findProgram('mvn'), args, { cwd, env });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
@@ -10,6 +10,7 @@ import { Client } from 'pg';
 import { freePort } from '../../embedded/free-port.ts';
 import { startPostgres } from '../../embedded/postgres-server.ts';
 import { testDatabase } from '../support/postgres.ts';
+import { isRunning } from '../support/processes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 
@@ -22,10 +23,6 @@ async function ask(url: string, sql: string): Promise<unknown[][]> {
   } finally {
     await client.end();
   }
-}
-
-function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}`);
 }
 
 describe('a PostgreSQL server of our own', () => {
@@ -83,7 +80,7 @@ describe('a PostgreSQL server of our own', () => {
       return rows.length > 0 && rows;
     }, 'the busy backend')) as [[number]];
     parent.kill('SIGKILL');
-    await until(async () => !isAlive(Number(pid)) && !isAlive(backend), 'the end of the server');
+    await until(async () => !isRunning(Number(pid)) && !isRunning(backend), 'the end of the server');
     assert.ok((await busy) instanceof Error);
     dir.remove();
   });
