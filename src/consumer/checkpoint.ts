@@ -6,30 +6,34 @@ import { type Statement, statement } from './statement.ts';
 /** What the checkpoint row says. */
 export interface Checkpoint {
   /** The last applied unit; null while no full snapshot has begun. */
-  position: { history: number; seq: bigint } | null;
-  /** Exclusive end LSN of the last applied commit, decimal. */
-  lsn: string;
-  /** Commit time in SIIRAyS, milliseconds since 1970. */
-  committedMs: number;
+  position: Commit | null;
   offsets: Map<string, bigint>;
-  /** The commit that the documents correspond to. */
-  projectedSeq: bigint | null;
+  /** The commit that the documents correspond to; while a full snapshot is filled in, also the live replica. */
+  projected: Commit | null;
   /** A full snapshot that was asked for and has not begun. */
   request: { id: string; offsets: Map<string, bigint> } | null;
   /** A full snapshot under way. */
-  staging: { id: string; ended: boolean } | null;
+  staging: { id: string; ended: boolean; tables: readonly string[] } | null;
   projectionHash: string | null;
 }
 
-/** Where a batch ends. */
-export interface Position {
+/** A SIIRAyS commit. */
+export interface Commit {
   history: number;
   seq: string;
-  /** Decimal. */
+  /** Its exclusive end LSN, decimal. */
   lsn: string;
-  /** Commit time in SIIRAyS, milliseconds since 1970. */
+  /** Its time in SIIRAyS, milliseconds since 1970. */
   committedMs: number;
+}
+
+/** Where a batch ends. */
+export interface Position extends Commit {
   offsets: ReadonlyMap<string, bigint>;
+}
+
+function commitOf(history: number | null, seq: string | null, lsn: string | null, ms: string | null): Commit | null {
+  return history === null ? null : { history, seq: seq!, lsn: lsn!, committedMs: Number(ms) };
 }
 
 interface Row {
@@ -38,11 +42,15 @@ interface Row {
   lsn: string | null;
   committed_ms: string | null;
   offsets: Record<string, string>;
+  projected_history: number | null;
   projected_seq: string | null;
+  projected_lsn: string | null;
+  projected_ms: string | null;
   request_id: string | null;
   request_offsets: Record<string, string> | null;
   staging_id: string | null;
   staging_ended: boolean;
+  staging_tables: string[] | null;
   projection_hash: string | null;
 }
 
@@ -52,6 +60,7 @@ export class CheckpointStore {
   readonly #table: string;
   readonly #advance: Statement;
   readonly #advanceProjected: Statement;
+  readonly #project: Statement;
 
   constructor(syncSchema: string, token: string) {
     this.token = token;
@@ -62,23 +71,26 @@ export class CheckpointStore {
       projected_committed_at = to_timestamp($5::float8 / 1000), projected_at = clock_timestamp()`;
     this.#advance = statement(`UPDATE ${this.#table} SET ${set} WHERE token = $1`);
     this.#advanceProjected = statement(`UPDATE ${this.#table} SET ${set}, ${projected} WHERE token = $1`);
+    this.#project = statement(`UPDATE ${this.#table} SET ${projected} WHERE token = $1`);
   }
 
   async read(client: pg.ClientBase): Promise<Checkpoint> {
     const { rows } = await client.query<Row>(
       `SELECT history, seq::text, (lsn - '0/0')::text AS lsn, round(extract(epoch FROM committed_at) * 1000)::text AS committed_ms,
-         offsets, projected_seq::text, request_id::text, request_offsets, staging_id, staging_ended, projection_hash
+         offsets, projected_history, projected_seq::text, (projected_lsn - '0/0')::text AS projected_lsn,
+         round(extract(epoch FROM projected_committed_at) * 1000)::text AS projected_ms, request_id::text, request_offsets, staging_id, staging_ended, staging_tables, projection_hash
        FROM ${this.#table}`,
     );
     const row = rows[0]!;
     return {
-      position: row.history === null ? null : { history: row.history, seq: BigInt(row.seq!) },
-      lsn: row.lsn ?? '0',
-      committedMs: Number(row.committed_ms ?? 0),
+      position: commitOf(row.history, row.seq, row.lsn, row.committed_ms),
       offsets: readOffsets(row.offsets),
-      projectedSeq: row.projected_seq === null ? null : BigInt(row.projected_seq),
+      projected: commitOf(row.projected_history, row.projected_seq, row.projected_lsn, row.projected_ms),
       request: row.request_id === null ? null : { id: row.request_id, offsets: readOffsets(row.request_offsets!) },
-      staging: row.staging_id === null ? null : { id: row.staging_id, ended: row.staging_ended },
+      staging:
+        row.staging_id === null
+          ? null
+          : { id: row.staging_id, ended: row.staging_ended, tables: row.staging_tables ?? [] },
       projectionHash: row.projection_hash,
     };
   }
@@ -89,6 +101,12 @@ export class CheckpointStore {
     const { history, seq, lsn, committedMs, offsets } = position;
     const values = [this.token, history, seq, lsn, committedMs, writeOffsets(offsets)];
     this.#held(await client.query({ name, text, values }));
+  }
+
+  /** Notes that the documents correspond to a commit now. The last statement of its transaction, too. */
+  async project(client: pg.ClientBase, { history, seq, lsn, committedMs }: Commit): Promise<void> {
+    const { name, text } = this.#project;
+    this.#held(await client.query({ name, text, values: [this.token, history, seq, lsn, committedMs] }));
   }
 
   /**

@@ -17,7 +17,7 @@ export class Marking {
   readonly #connector: CompiledConnector;
   readonly #tables: ReplicaTables;
   readonly #mark: string;
-  readonly #known = new Map<ReplicaTable, Partial<Record<Touched, MarkSql>>>();
+  readonly #known = new WeakMap<ReplicaTable, Partial<Record<Touched, MarkSql>>>();
 
   constructor(connector: CompiledConnector, tables: ReplicaTables, syncSchema: string) {
     this.#connector = connector;

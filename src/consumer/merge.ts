@@ -126,9 +126,9 @@ export class Merge {
     return this.#tables.reduce((sum, queue) => sum + queue.bytes, this.#records.bytes);
   }
 
-  /** Whether units wait beyond the one that is under way. */
-  get hasBacklog(): boolean {
-    return this.#records.length > 0;
+  /** Records that wait: two per unit. */
+  get waitingRecords(): number {
+    return this.#records.length;
   }
 
   /** Next offset per topic: right for a checkpoint whenever no unit is under way. */

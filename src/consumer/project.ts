@@ -1,6 +1,8 @@
+import { hash } from 'node:crypto';
 import type pg from 'pg';
 import type { CompiledConnector } from '../connector/compiled.ts';
 import { quoteIdentifier } from '../postgres/identifier.ts';
+import type { Commit } from './checkpoint.ts';
 import type { IncompleteRows } from './incomplete.ts';
 import type { ConnectorSchemas } from './replica-names.ts';
 import type { ReplicaTables } from './replica-tables.ts';
@@ -13,14 +15,6 @@ const PORTION = 5_000;
 const FEW = 100;
 /** Versions of a document that are kept, the newest included. */
 const KEPT_VERSIONS = 10;
-
-/** The commit that the replica equals now. */
-export interface Commit {
-  history: number;
-  seq: string;
-  /** Decimal. */
-  lsn: string;
-}
 
 export interface Projected {
   /** Documents looked at. */
@@ -51,8 +45,12 @@ export class Projection {
     this.#sync = quoteIdentifier(schemas.sync);
   }
 
-  /** The compiled projection's text: where it differs from the last one, every document may. */
-  get text(): string {
+  /** Of the compiled projection: where it differs from the last one, every document may. */
+  get hash(): string {
+    return hash('sha256', this.#compiled, 'hex');
+  }
+
+  get #compiled(): string {
     return this.#connector.projection(this.#tables.placement, '(SELECT unnest($1::text[]) AS id)');
   }
 
@@ -147,7 +145,7 @@ export class Projection {
    */
   #sql(): string {
     const s = this.#sync;
-    return `WITH projected AS MATERIALIZED (${this.text}),
+    return `WITH projected AS MATERIALIZED (${this.#compiled}),
 hashed AS MATERIALIZED (
   SELECT p.*, CASE WHEN p.body IS NOT NULL THEN sha256(convert_to(p.body, 'UTF8')) END AS hash FROM projected AS p),
 changed AS MATERIALIZED (

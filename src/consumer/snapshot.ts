@@ -6,19 +6,25 @@ import { type CheckpointStore, writeOffsets } from './checkpoint.ts';
 import { type ConnectorSchemas, collectionName } from './replica-names.ts';
 import type { ReplicaTables } from './replica-tables.ts';
 
+/** While a staging copy is filled the position is the copy's; the live replica stands at the last projected commit. */
+const BACK_TO_LIVE = `, history = projected_history, seq = projected_seq, lsn = projected_lsn,
+     committed_at = projected_committed_at`;
+
 /**
  * Freezes the live replica and notes that a full snapshot is wanted: what comes before its BEGIN is dropped. Offsets are
  * read before, the request is signalled after, so that its BEGIN lies behind them.
+ * @param staging whether a staging copy was being filled, which is given up
  */
 export async function requestSnapshot(
   client: pg.ClientBase,
   checkpoint: CheckpointStore,
   request: { id: string; offsets: ReadonlyMap<string, bigint>; reason: string },
+  staging: boolean,
 ): Promise<void> {
   await checkpoint.update(
     client,
     `request_id = $2, request_offsets = $3, request_reason = $4, requested_at = now(),
-     staging_id = NULL, staging_begun_at = NULL, staging_ended = false`,
+     staging_id = NULL, staging_begun_at = NULL, staging_ended = false${staging ? BACK_TO_LIVE : ''}`,
     [request.id, writeOffsets(request.offsets), request.reason],
   );
 }

@@ -37,6 +37,7 @@ CREATE TABLE :schema.checkpoint (
   requested_at timestamptz,
   -- A full snapshot under way: changes go to the staging copy only, which is swapped in at its END.
   staging_id text,
+  staging_tables text[],
   staging_begun_at timestamptz,
   -- END has come, but rows without a value for a placeholder are awaited still.
   staging_ended boolean NOT NULL DEFAULT false,
