@@ -1,0 +1,98 @@
+import type { Acknowledgement } from './acknowledge.ts';
+import { withConnection } from './connections.ts';
+import type { DeliveryContext } from './delivery.ts';
+import { epochAbove, loadVersions, markDifferences, markUnfit, raiseEpoch, standingOf } from './epoch.ts';
+import { type Pending, readPending } from './pending.ts';
+
+/** How long deliveries wait for marks to be projected: an incomplete row may keep one from it for long. */
+const MARKS_PATIENCE_MS = 10_000;
+
+/**
+ * Sees to it that every version we send is above what FASTAAPS has, and that nothing which FASTAAPS holds otherwise than
+ * we believe stays so. Asks at the start of every process, since `sync` may be new or restored, or the last answer lost.
+ */
+export class EpochGuard {
+  private readonly context: DeliveryContext;
+  private readonly acknowledgement: Acknowledgement;
+  private checked = false;
+  private raised = false;
+  /** Until when marks that we have made are waited for. */
+  private awaitMarksUntil: number | undefined;
+
+  constructor(context: DeliveryContext, acknowledgement: Acknowledgement) {
+    this.context = context;
+    this.acknowledgement = acknowledgement;
+  }
+
+  /** True once it is known how FASTAAPS stands to us. Before the first projection there is nothing to compare. */
+  async check(): Promise<boolean> {
+    if (this.checked) return true;
+    const { pool, schema, client: fastaaps, connector, signal } = this.context;
+    const pending = await readPending(pool, schema);
+    if (this.raised && pending.projected === null) return false;
+    const theirs = await fastaaps.getPosition(connector.target, { signal });
+    const standing = standingOf(theirs, pending.delivered);
+    if (theirs && standing === 'ahead' && theirs.epoch >= pending.epoch)
+      await this.raise(epochAbove(pending.epoch, theirs.epoch));
+    this.raised = true;
+    if (pending.projected === null) return false;
+    if (standing !== 'equal') await this.compare(standing, null);
+    this.checked = true;
+    return true;
+  }
+
+  /** FASTAAPS ignored what it should not have: our versions are not above its own. */
+  async unexpectedlyIgnored(ignored: number): Promise<void> {
+    const { pool, schema, client: fastaaps, connector, signal } = this.context;
+    const theirs = await fastaaps.getPosition(connector.target, { signal });
+    const pending = await readPending(pool, schema);
+    await this.compare(`${ignored} documents ignored`, Math.max(pending.epoch, theirs?.epoch ?? 0) + 1);
+  }
+
+  /** Whether what is pending can go as it stands. What cannot is marked, and gets new versions by the next projection. */
+  async fit(pending: Pending): Promise<boolean> {
+    if (pending.unfit > 0) {
+      await withConnection(this.context.pool, async (client) => {
+        await this.acknowledgement.begin(client);
+        await markUnfit(client, this.context.schema);
+        await this.acknowledgement.commit(client);
+      });
+      this.awaitMarks();
+      return false;
+    }
+    if (this.awaitMarksUntil === undefined) return true;
+    if (pending.forcedMarks > 0 && performance.now() < this.awaitMarksUntil) return false;
+    this.awaitMarksUntil = undefined;
+    return true;
+  }
+
+  private async raise(epoch: number): Promise<void> {
+    await withConnection(this.context.pool, async (client) => {
+      await this.acknowledgement.begin(client);
+      await raiseEpoch(client, this.context.schema, epoch);
+      await this.acknowledgement.commit(client);
+    });
+    this.logRaised(epoch, 'FASTAAPS is ahead of what it acknowledged');
+  }
+
+  private async compare(why: string, raiseTo: number | null): Promise<void> {
+    const { pool, schema, client: fastaaps, connector, signal, log } = this.context;
+    const marked = await withConnection(pool, async (client) => {
+      await loadVersions(client, fastaaps, connector.target, signal);
+      return markDifferences(client, schema, this.acknowledgement, raiseTo);
+    });
+    if (raiseTo !== null) this.logRaised(raiseTo, why);
+    log.info({ event: 'documents_compared', why, marked }, 'compared with what FASTAAPS holds');
+    this.awaitMarks();
+  }
+
+  private logRaised(epoch: number, why: string): void {
+    this.context.counters.epochsRaised.inc();
+    this.context.log.warn({ event: 'epoch_raised', epoch, why }, 'versions of a new epoch are above all others');
+  }
+
+  private awaitMarks(): void {
+    this.awaitMarksUntil = performance.now() + MARKS_PATIENCE_MS;
+    this.context.onMarked();
+  }
+}

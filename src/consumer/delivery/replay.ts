@@ -1,0 +1,24 @@
+import type pg from 'pg';
+import { quoteIdentifier } from '../../postgres/identifier.ts';
+
+/**
+ * Sends dead letters once more: inserts forced marks, from which the consumer makes new versions with its next
+ * projection. Running it twice marks the same documents once.
+ * @param schema the connector's bookkeeping schema, e.g. epsa_sync
+ * @param ids documents to replay, or `all`; ids without a dead letter are passed over
+ * @returns the ids that were marked
+ */
+export async function replayDeadLetter(
+  client: pg.ClientBase | pg.Pool,
+  schema: string,
+  ids: readonly string[] | 'all',
+): Promise<string[]> {
+  const s = quoteIdentifier(schema);
+  const { rows } = await client.query<{ id: string }>(
+    `INSERT INTO ${s}.mark (id, forced)
+     SELECT id, true FROM ${s}.dead_letter WHERE $1::text[] IS NULL OR id = ANY ($1) ORDER BY id
+     ON CONFLICT (id) DO UPDATE SET forced = true RETURNING id`,
+    [ids === 'all' ? null : ids],
+  );
+  return rows.map((row) => row.id);
+}
