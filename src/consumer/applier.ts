@@ -38,6 +38,8 @@ export interface ApplierOptions {
   /** Whether the live replica has all tables that the connector reads. */
   isLiveWhole: boolean;
   projectIntervalMs: number;
+  /** Documents that break the connector's schema have become dead letters. */
+  onRefused(): void;
   metrics: ConsumerMetrics;
   log: Logger;
 }
@@ -180,6 +182,7 @@ export class Applier {
     metrics.projected.inc(done.changed);
     metrics.refused.inc(done.refused);
     if (done.refused > 0) {
+      this.#o.onRefused();
       log.warn({ event: 'documents_refused', documents: done.refused }, 'documents lack required fields: dead letters');
     }
     log.debug({ event: 'projected', ...done, lsn: formatLsn(BigInt(commit.lsn)), ms: Math.round(ms) }, 'projected');
@@ -252,7 +255,8 @@ export class Applier {
       await store.project(client, this.#live);
       this.#behindLive = false;
     }
-    await beginStaging(client, schemas, replica.staging);
+    await beginStaging(client, schemas, replica.staging.tables);
+    await replica.staging.incomplete.load(client);
     await store.update(
       client,
       `staging_id = $2, staging_tables = $3, staging_begun_at = now(), staging_ended = false,

@@ -10,6 +10,7 @@ import { Applier } from './applier.ts';
 import { Arrival } from './arrival.ts';
 import { Asking } from './asking.ts';
 import type { Checkpoint, CheckpointStore } from './checkpoint.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import { Merge } from './merge.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import type { Replica } from './replica.ts';
@@ -31,6 +32,7 @@ export interface FollowOptions extends PipelineOptions {
   store: CheckpointStore;
   checkpoint: Checkpoint;
   signals: SnapshotSignals;
+  deadLetters: DeadLetters;
   /** Aborted when the process ends, or with the error of a part. */
   stop: AbortSignal;
   fail(error: unknown): void;
@@ -96,6 +98,7 @@ export async function follow(options: FollowOptions): Promise<void> {
     shapeOf: (table) => registeredShape(options.registry, topics, table),
     isLiveWhole: missingTables(connector, replica.live.tables).length === 0,
     projectIntervalMs: config.projectIntervalMs,
+    onRefused: () => options.deadLetters.written(),
     metrics,
     log,
   });
@@ -105,7 +108,10 @@ export async function follow(options: FollowOptions): Promise<void> {
     schemas: options.schemas,
     pool: options.pool,
     token: options.token,
-    kafka: options.kafka,
+    onDeadLetters: () => {
+      options.deadLetters.written();
+      arrival.notify();
+    },
     onMarked: () => {
       applier.marked();
       arrival.notify();
@@ -122,6 +128,7 @@ export async function follow(options: FollowOptions): Promise<void> {
       const outcome = (await applier.next()) ?? (await applier.idle());
       if (outcome?.projected) delivery.wake();
       await asking.look();
+      await options.deadLetters.publish();
       metrics.queuedBytes.set(merge.queuedBytes);
       metrics.behindMessages.set(reader.behind());
       metrics.lagSeconds.set(merge.waitingRecords > 0 || reader.behind() > 0 ? applier.ageSeconds(Date.now()) : 0);

@@ -15,6 +15,7 @@ import { connect, disconnect } from '../postgres/session.ts';
 import { BrokenHistory } from './broken-history.ts';
 import { type Checkpoint, CheckpointStore } from './checkpoint.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
+import { DeadLetters } from './dead-letters.ts';
 import { follow } from './follow.ts';
 import { loadReplica, type Replica } from './replica.ts';
 import { type ConnectorSchemas, collectionName, connectorSchemas } from './replica-names.ts';
@@ -37,9 +38,10 @@ export interface DeliveryOptions {
   /** Sessions of our token. */
   pool: pg.Pool;
   token: string;
-  kafka: Kafka;
   /** Marks were set that the next projection should take. */
   onMarked(): void;
+  /** Dead letters were written. */
+  onDeadLetters(): void;
   /** Delivery cannot go on under this token. */
   onLost(error: unknown): void;
 }
@@ -128,6 +130,15 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const signals = new SnapshotSignals(kafka, topics.signal, connector.name);
   await signals.connect();
   atEnd('signals', () => signals.disconnect());
+  const deadLetters = new DeadLetters({
+    client,
+    syncSchema: schemas.sync,
+    connector: connector.name,
+    kafka,
+    topic: topics.deadLetters,
+  });
+  await deadLetters.connect();
+  atEnd('dead letters', () => deadLetters.disconnect());
   const pool = createSessionPool(sessions, 4);
   atEnd('pool', () => pool.end());
   deleteOlderGroups(kafka, config.kafka.topicPrefix, connector.name, token).catch((err: unknown) =>
@@ -147,6 +158,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       store,
       checkpoint,
       signals,
+      deadLetters,
       stop,
       fail,
     });
