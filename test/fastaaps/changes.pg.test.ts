@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import pg from 'pg';
-import { call, document, header, post, remove, startReference, upsert } from './reference.ts';
+import { call, document, header, json, post, remove, startReference, upsert } from './reference.ts';
 
 const head = (version: number, more = {}) => `${JSON.stringify(header(version, more))}\n`;
 
@@ -23,7 +23,7 @@ describe('POST changes', () => {
     fresh();
     const response = await send([head(2), upsert(1601, 1), upsert(1650, 1), remove(1700, 2)]);
     assert.equal(response.status, 200);
-    const answer = await response.json();
+    const answer = await json(response);
     assert.equal(answer.applied, 3);
     assert.equal(answer.ignored, 0);
     assert.deepEqual(Object.keys(answer.etags).sort(), ['1601', '1650', '1700']);
@@ -32,22 +32,28 @@ describe('POST changes', () => {
 
     assert.equal((await get('1700')).status, 404);
     const one = await get('1601');
-    assert.deepEqual(await one.json(), { informacion_general: { id_siirays: 1601, nombre: 'epsa 1601' } });
+    assert.deepEqual(await json(one), { informacion_general: { id_siirays: 1601, nombre: 'epsa 1601' } });
     const all = await get('');
     assert.equal(all.headers.get('fastaaps-position'), JSON.stringify(header(2)));
-    assert.equal((await all.json()).length, 2);
-    assert.deepEqual(await (await get('position')).json(), header(2));
+    assert.equal((await json(all)).length, 2);
+    assert.deepEqual(await json(await get('position')), header(2));
   });
 
   it('lists versions by id as numbers, tombstones with etag null', async () => {
     fresh();
     await send([head(3), upsert(1000, 1), upsert(999, 2), remove(5, 3)]);
-    const lines = (await (await get('versions')).text()).trim().split('\n').map((line) => JSON.parse(line));
-    assert.deepEqual(lines.map((line) => [line.id, line.epoch, line.version, line.etag === null]), [
-      [5, 1, '3', true],
-      [999, 1, '2', false],
-      [1000, 1, '1', false],
-    ]);
+    const lines = (await (await get('versions')).text())
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      lines.map((line) => [line.id, line.epoch, line.version, line.etag === null]),
+      [
+        [5, 1, '3', true],
+        [999, 1, '2', false],
+        [1000, 1, '1', false],
+      ],
+    );
   });
 
   it('ignores what is not greater, compares versions as numbers and epochs first, and repeats without effect', async () => {
@@ -55,24 +61,24 @@ describe('POST changes', () => {
     const changeset = [head(10), upsert(1, 9), upsert(2, 10)];
     await send(changeset);
     const before = await (await get('versions')).text();
-    const repeated = await (await send(changeset)).json();
+    const repeated = await json(await send(changeset));
     assert.deepEqual([repeated.applied, repeated.ignored], [0, 2]);
     assert.deepEqual(Object.keys(repeated.etags).sort(), ['1', '2'], 'ignored ids are listed too');
     assert.equal(await (await get('versions')).text(), before);
 
-    const older = await (await send([head(9), upsert(2, 9, document(2, 'older')), remove(1, 9)])).json();
+    const older = await json(await send([head(9), upsert(2, 9, document(2, 'older')), remove(1, 9)]));
     assert.deepEqual([older.applied, older.ignored], [0, 2]);
-    assert.equal((await (await get('position')).json()).version, '10', 'the position does not go back');
+    assert.equal((await json(await get('position'))).version, '10', 'the position does not go back');
 
-    const raised = await (await send([head(3, { epoch: 2 }), upsert(2, 3, document(2, 'new epoch'))])).json();
+    const raised = await json(await send([head(3, { epoch: 2 }), upsert(2, 3, document(2, 'new epoch'))]));
     assert.deepEqual([raised.applied, raised.ignored], [1, 0]);
-    assert.equal((await (await get('2')).json()).informacion_general.nombre, 'new epoch');
+    assert.equal((await json(await get('2'))).informacion_general.nombre, 'new epoch');
   });
 
   it('keeps a tombstone: an older upsert does not bring a deleted document back', async () => {
     fresh();
     await send([head(5), remove(1, 5)]);
-    const answer = await (await send([head(6), upsert(1, 4), upsert(2, 6)])).json();
+    const answer = await json(await send([head(6), upsert(1, 4), upsert(2, 6)]));
     assert.deepEqual([answer.applied, answer.ignored], [1, 1]);
     assert.equal((await get('1')).status, 404);
     await send([head(7), upsert(1, 7)]);
@@ -82,9 +88,9 @@ describe('POST changes', () => {
   it('moves the position with an empty changeset', async () => {
     fresh();
     await send([head(5), upsert(1, 5)]);
-    const answer = await (await send([head(5, { seq: '8', lsn: '0/2000000' })])).json();
+    const answer = await json(await send([head(5, { seq: '8', lsn: '0/2000000' })]));
     assert.deepEqual(answer, { applied: 0, ignored: 0, etags: {} });
-    assert.equal((await (await get('position')).json()).lsn, '0/2000000');
+    assert.equal((await json(await get('position'))).lsn, '0/2000000');
   });
 
   it('keeps every digit, in any order of a line’s members', async () => {
@@ -115,7 +121,7 @@ describe('POST changes', () => {
       upsert(5, 4, document(6, 'another id')),
     ]);
     assert.equal(response.status, 422);
-    const { detail } = await response.json();
+    const { detail } = await json(response);
     assert.deepEqual(
       detail.map(({ id, loc, type }: { id: number; loc: unknown[]; type: string }) => [id, loc.join('.'), type]),
       [
@@ -135,18 +141,24 @@ describe('POST changes', () => {
     lines[3] = upsert(4, 1, document(4, 'x', `,"monto":1e200000`));
     lines[1100] = upsert(1101, 1, '{"informacion_general":{"id_siirays":1101,"nombre":"\\u0000"}}');
     const response = await send([head(1), ...lines]);
-    const { detail } = await response.json();
-    assert.deepEqual(detail.map((reason: { id: number }) => reason.id), [4, 1101]);
-    assert.equal((await (await get('')).json()).length, 0);
+    const { detail } = await json(response);
+    assert.deepEqual(
+      detail.map((reason: { id: number }) => reason.id),
+      [4, 1101],
+    );
+    assert.equal((await json(await get(''))).length, 0);
   });
 
   it('refuses an id that comes twice', async () => {
     fresh();
     const many = Array.from({ length: 600 }, (_, index) => upsert(index, 1));
-    for (const lines of [[upsert(1, 1), upsert(1, 2)], [...many, remove(3, 2)]]) {
+    for (const lines of [
+      [upsert(1, 1), upsert(1, 2)],
+      [...many, remove(3, 2)],
+    ]) {
       const response = await send([head(1), ...lines]);
       assert.equal(response.status, 422);
-      assert.equal((await response.json()).detail[0].type, 'duplicate');
+      assert.equal((await json(response)).detail[0].type, 'duplicate');
     }
   });
 
@@ -164,7 +176,7 @@ describe('POST changes', () => {
     ]) {
       const response = await send(lines);
       assert.equal(response.status, 400, lines.join(''));
-      assert.match((await response.json()).detail.error, /line|changeset/);
+      assert.match((await json(response)).detail.error, /line|changeset/);
     }
   });
 
@@ -193,7 +205,7 @@ describe('POST changes', () => {
 
   it('shows in the etag what was altered behind its back', async () => {
     fresh();
-    const { etags } = await (await send([head(1), upsert(1, 1)])).json();
+    const { etags } = await json(await send([head(1), upsert(1, 1)]));
     const client = new pg.Client({ connectionString: service.databaseUrl });
     await client.connect();
     const { rows } = await client.query(

@@ -114,3 +114,8 @@ export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) list.push(item);
   return list;
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of any shape, which the tests then look into
+export async function json(response: Response): Promise<any> {
+  return response.json();
+}
