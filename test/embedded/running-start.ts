@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Endpoints } from '../../embedded/stack/endpoints.ts';
 import { ROOT } from '../../embedded/tools.ts';
@@ -27,12 +27,15 @@ export class RunningStart {
 
   /** Waits until the first load is delivered. */
   async untilLoaded(): Promise<Endpoints> {
-    const file = join(this.dir, 'endpoints.json');
+    // A killed predecessor left its file: the line counts.
+    const loaded = (): boolean => this.output.includes('endpoints.json is written');
     const ended = (): boolean => this.npm.exitCode !== null || this.npm.signalCode !== null;
-    await until(() => existsSync(file) || ended(), `the first load; npm start said:\n${this.output}`, 90_000);
-    if (!existsSync(file)) throw new Error(`npm start has ended:\n${this.output}`);
+    await until(() => loaded() || ended(), 'the first load', 90_000).catch((error: Error) => {
+      throw new Error(`${error.message}; npm start said:\n${this.output}`);
+    });
+    if (!loaded()) throw new Error(`npm start has ended:\n${this.output}`);
     this.processes();
-    return JSON.parse(readFileSync(file, 'utf8')) as Endpoints;
+    return JSON.parse(readFileSync(join(this.dir, 'endpoints.json'), 'utf8')) as Endpoints;
   }
 
   /** The process ids of the parts, as processes.json has them now. */
