@@ -1,4 +1,4 @@
-import { ConfigResourceTypes, type Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import type { KafkaConfig } from '../config/types.ts';
 import type { Topics } from './topics.ts';
 
@@ -59,22 +59,6 @@ function compacted(): Record<string, string> {
     'segment.ms': '3600000',
     'min.cleanable.dirty.ratio': '0.1',
   };
-}
-
-/** A topic's largest request, as the broker has it. */
-export async function maxMessageBytes(kafka: Kafka, topic: string): Promise<number | null> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    const described = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['max.message.bytes'] }],
-    });
-    const entry = described.resources[0]?.configEntries.find((e) => e.configName === 'max.message.bytes');
-    return entry ? Number(entry.configValue) : null;
-  } finally {
-    await admin.disconnect();
-  }
 }
 
 /** Deletes consumer groups of former readers; those that are gone or still in use are passed over. */

@@ -19,6 +19,8 @@ export function createKafka(config: KafkaConfig, log: Logger): Kafka {
     logCreator:
       () =>
       ({ level, namespace, log: { message, error } }) => {
+        // Endless retries are what the client would like; ours end with the pipeline, see above.
+        if (message.startsWith('Limiting retries for the idempotent producer')) return;
         // The client reports retries as errors; our own pipeline decides what is one.
         const write = level <= kafkaLogLevel.WARN ? log.warn.bind(log) : log.debug.bind(log);
         write({ event: 'kafka_client', namespace, error }, message);

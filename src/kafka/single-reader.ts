@@ -2,6 +2,20 @@ import { randomUUID } from 'node:crypto';
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { deleteGroups } from './admin.ts';
 
+/**
+ * A broker that has just started is still loading its coordinator; then, and only then, the client starts again by
+ * itself. It forgets where to begin when it does, so that what lies below is dropped by the readers here.
+ */
+const RETRY = {
+  initialRetryTime: 50,
+  retries: 6,
+  restartOnFailure: async (error: Error): Promise<boolean> => isLoading(error),
+};
+
+function isLoading(error: Error): boolean {
+  return error.message.includes('coordinator is loading');
+}
+
 export interface SingleReader {
   /** Ends reading; resolves when the client is closed. */
   stop(): Promise<void>;
@@ -27,7 +41,7 @@ export async function readTopic(options: {
     sessionTimeout: 30_000,
     maxWaitTimeInMs: 500,
     allowAutoTopicCreation: false,
-    retry: { initialRetryTime: 50, retries: 6, restartOnFailure: async () => false },
+    retry: RETRY,
   });
   let failed = false;
   const fail = (error: unknown): void => {
@@ -35,7 +49,9 @@ export async function readTopic(options: {
     failed = true;
     options.onError(error);
   };
-  consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (!payload.restart) fail(payload.error);
+  });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   const running = consumer.run({
@@ -100,7 +116,7 @@ async function lastIn(
     readUncommitted: false,
     maxWaitTimeInMs: 50,
     allowAutoTopicCreation: false,
-    retry: { initialRetryTime: 50, retries: 6, restartOnFailure: async () => false },
+    retry: RETRY,
   });
   const { promise, resolve, reject } = Promise.withResolvers<KafkaMessage | null>();
   const timer = setTimeout(
@@ -108,7 +124,9 @@ async function lastIn(
     timeoutMs,
   );
   let last: KafkaMessage | null = null;
-  consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (!payload.restart) reject(payload.error);
+  });
   // Batches of nothing but markers never reach the handler; this event tells how far they reach.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
     if (BigInt(payload.lastOffset) + 1n >= high) resolve(last);

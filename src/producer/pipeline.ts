@@ -145,7 +145,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       now: Date.now,
     });
     const room = new ClearableSignal();
-    const full = (): boolean => outgoing.bytes >= config.writer.batchBytes;
+    // Twice: what is being sent, and what is being filled meanwhile. So a piece can always be taken when it is full.
+    const full = (): boolean => outgoing.bytes >= 2 * config.writer.batchBytes;
     feed = new StreamFeed({
       stream,
       resolve: (relation) => encoders.resolve(catalogue, relation),
@@ -178,14 +179,18 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     });
 
     let committed = position;
-    const writing = writer.run((at, figures) => {
-      committed = at;
-      confirmed = at.end_lsn;
-      metrics.committed(at, figures);
-      if (at.last) metrics.delay(Date.now() - at.last.commit_ts);
-      room.set();
-      liveFeed.roomAgain();
-    });
+    const writing = writer.run(
+      () => {
+        room.set();
+        liveFeed.roomAgain();
+      },
+      (at, figures) => {
+        committed = at;
+        confirmed = at.end_lsn;
+        metrics.committed(at, figures);
+        if (at.last) metrics.delay(Date.now() - at.last.commit_ts);
+      },
+    );
     writing.catch(fail);
     closing.unshift(async () => {
       writer.stop();
@@ -310,8 +315,10 @@ function followSignals(
         .between(
           () => true,
           () => {
-            const fresh = signals.filter((signal) => !stream.position.accepted.includes(signal.id));
-            const accepted = [...stream.position.accepted, ...fresh.map((signal) => signal.id)].slice(-ACCEPTED_KEPT);
+            const known = new Set(stream.position.accepted);
+            // An id is accepted once, also where both its signals came together.
+            const fresh = signals.filter((signal) => !known.has(signal.id) && known.add(signal.id));
+            const accepted = [...known].slice(-ACCEPTED_KEPT);
             const requests = [...stream.position.requests, ...fresh.map(pending)];
             stream.update({ signal_offset: String(BigInt(last.offset) + 1n), accepted, requests }, fresh.length > 0);
             for (const { id, kind, connector } of fresh) {

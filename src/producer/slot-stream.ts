@@ -70,10 +70,14 @@ export class SlotStream {
     );
     const stream = new SlotStream(service, handler);
     const { promise: started, resolve, reject } = Promise.withResolvers<void>();
-    service.on('start', resolve);
+    let streaming = false;
+    service.on('start', () => {
+      streaming = true;
+      resolve();
+    });
     service.on('error', (error) => {
-      reject(error);
-      stream.#fail(error);
+      if (streaming) stream.#fail(error);
+      else reject(error);
     });
     service.on('data', (lsn, message: Buffer) => {
       if (stream.#ended) return;
@@ -88,8 +92,8 @@ export class SlotStream {
       // The promise ends with the stream; a server that goes away in order ends it without an error.
       .then(() => stream.#fail(new Error('SIIRAyS ended the replication stream')))
       .catch((error: unknown) => {
-        reject(error);
-        stream.#fail(error);
+        if (streaming) stream.#fail(error);
+        else reject(error);
       });
     try {
       await started;

@@ -25,7 +25,7 @@ const SQL = `
                           'typeOid', a.atttypid::int8, 'typeModifier', a.atttypmod) ORDER BY a.attnum)
             FROM pg_attribute a
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-             AND CASE WHEN $2 THEN a.attname = ANY ((to_jsonb(p) ->> 'attnames')::name[]) ELSE a.attgenerated = '' END
+             AND CASE WHEN $2 THEN (to_jsonb(p) -> 'attnames') ? a.attname ELSE a.attgenerated = '' END
          ) AS columns,
          coalesce((SELECT json_agg(a.attname ORDER BY a.attnum)
             FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])

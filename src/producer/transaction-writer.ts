@@ -66,11 +66,13 @@ export class TransactionWriter {
   }
 
   /**
-   * Writes until `stop`. `onCommitted` is called for each finished Kafka transaction with its position and how long it took.
+   * Writes until `stop`. `onSent` is called after each request, `onCommitted` after each finished Kafka transaction, with
+   * its position and how long it took.
    * Any error ends it: a commit that failed may have succeeded all the same, and a late one could end the next
    * transaction, so that only new client objects and a new look at the position are safe.
    */
   async run(
+    onSent: () => void,
     onCommitted: (position: Position, figures: { bytes: number; messages: number; ms: number }) => void,
   ): Promise<void> {
     let transaction: Transaction | null = null;
@@ -96,6 +98,7 @@ export class TransactionWriter {
       if (piece.ends) topicMessages.push(this.#positionMessage(piece.ends));
       await transaction.sendBatch({ topicMessages, acks: -1 });
       this.#outgoing.sent(piece);
+      onSent();
       bytes += piece.bytes;
       for (const { messages } of topicMessages) count += messages.length;
       if (!piece.ends) continue;
