@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
 import { FastaapsError } from '../../fastaaps/errors.ts';
 import type { DocumentEtag, Position } from '../../fastaaps/types.ts';
@@ -14,6 +15,8 @@ import { reportDelivered } from './report.ts';
 
 /** Empty changesets, which only say that FASTAAPS equals a later commit, go at most this often. */
 const EMPTY_INTERVAL_MS = 1_000;
+/** Attempts whose outcome is unknown; of more than these in a row only the newest can be what FASTAAPS holds. */
+const REMEMBERED = 20;
 
 /**
  * The adapter `changes`: all that is pending at the last projected commit goes as one changeset, atomically. It is made
@@ -25,8 +28,10 @@ export class ChangesDelivery implements DeliveryAdapter {
   private readonly acknowledgement: Acknowledgement;
   private readonly guard: EpochGuard;
   private lastSentAt = Number.NEGATIVE_INFINITY;
-  /** How many documents a changeset had of which we do not know whether it was applied. */
-  private uncertain = 0;
+  /** Changesets of which we do not know whether they were applied, the newest last. */
+  private uncertain: Attempt[] = [];
+  /** Documents were ignored that should not have been: not before the epoch is raised is anything sent. */
+  private ignoredUnexpectedly = 0;
 
   constructor(context: DeliveryContext) {
     this.context = context;
@@ -36,6 +41,11 @@ export class ChangesDelivery implements DeliveryAdapter {
 
   async round(): Promise<Round> {
     if (!(await this.guard.check())) return { kind: 'idle' };
+    if (this.ignoredUnexpectedly > 0) {
+      await this.guard.unexpectedlyIgnored(this.ignoredUnexpectedly);
+      this.ignoredUnexpectedly = 0;
+      this.uncertain = [];
+    }
     return withConnection(this.context.pool, async (client) => {
       await beginSnapshot(client);
       const pending = await readPending(client, this.context.schema);
@@ -83,6 +93,7 @@ export class ChangesDelivery implements DeliveryAdapter {
 
   private async send(snapshot: pg.ClientBase, pending: Pending, header: Position): Promise<void> {
     const { client: fastaaps, connector, schema, signal } = this.context;
+    const expected = await this.expectedToBeIgnored();
     const started = performance.now();
     this.lastSentAt = started;
     const answer = new AnswerWriter(this.context, this.acknowledgement, snapshot, header.epoch);
@@ -90,15 +101,14 @@ export class ChangesDelivery implements DeliveryAdapter {
       const lines = changesetLines(snapshot, schema, connector.root.idType);
       const onEtags = (etags: DocumentEtag[]): Promise<void> => answer.write(etags);
       const result = await fastaaps.postChanges(connector.target, header, lines, onEtags, { signal });
-      if (result.ignored > this.uncertain) {
+      if (result.ignored > expected) {
         await answer.giveUp();
-        await this.guard.unexpectedlyIgnored(result.ignored);
-        this.uncertain = 0;
+        this.ignoredUnexpectedly = result.ignored;
         return;
       }
       checkAnswer(answer.documents, result, pending.documents);
       await answer.finish({ epoch: header.epoch, version: header.version, commit: pending.projected! });
-      this.uncertain = 0;
+      this.uncertain = [];
       reportDelivered(this.context, pending, { ...result, ms: performance.now() - started });
     } catch (error) {
       await answer.giveUp();
@@ -107,10 +117,27 @@ export class ChangesDelivery implements DeliveryAdapter {
         return;
       }
       const sure = error instanceof FastaapsError && !error.outcomeUnknown;
-      if (!sure) this.uncertain = Math.max(this.uncertain, pending.documents);
+      if (!sure) this.uncertain = [...this.uncertain, { header, documents: pending.documents }].slice(-REMEMBERED);
       throw error;
     }
   }
+
+  /**
+   * How many documents may be ignored because they are there already: those of a changeset whose answer was lost, if it
+   * is the one that FASTAAPS says it holds. Each changeset holds all of those before it that were not acknowledged.
+   */
+  private async expectedToBeIgnored(): Promise<number> {
+    if (this.uncertain.length === 0) return 0;
+    const { client: fastaaps, connector, signal } = this.context;
+    const theirs = await fastaaps.getPosition(connector.target, { signal });
+    const arrived = this.uncertain.findLast(({ header }) => theirs !== null && isDeepStrictEqual(header, theirs));
+    return arrived?.documents ?? 0;
+  }
+}
+
+interface Attempt {
+  header: Position;
+  documents: number;
 }
 
 /** An answer that does not list what was sent is none; asking again is all that can be done. */

@@ -45,7 +45,7 @@ export async function markUnfit(client: pg.ClientBase, schema: string): Promise<
   await client.query(
     `INSERT INTO ${s}.mark (id, forced)
      SELECT o.id, true FROM ${s}.outbox AS o CROSS JOIN ${s}.checkpoint AS c
-       LEFT JOIN ${s}.document_version AS v USING (id, epoch, version)
+       LEFT JOIN ${s}.document_version AS v ON (v.id, v.epoch, v.version) = (o.id, o.epoch, o.version)
       WHERE o.epoch <> c.epoch OR v.id IS NULL ORDER BY o.id
      ON CONFLICT (id) DO UPDATE SET forced = true`,
   );

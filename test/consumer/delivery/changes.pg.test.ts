@@ -41,7 +41,7 @@ describe('delivery with the adapter changes', () => {
       lsn: '0/2',
     });
     assert.match(await rig.metrics.metrics(), /siirays_sync_changesets_delivered_total\{adapter="changes"\} 1/);
-    assert.equal(rig.ready.get('fastaaps')?.ok, true);
+    await until(() => rig.ready.get('fastaaps')?.ok, 'ready');
   });
 
   it('keeps every digit, and takes bodies with line feeds', async () => {
