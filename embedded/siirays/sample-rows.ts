@@ -11,6 +11,8 @@ export interface SampleOptions {
   seed?: number;
   /** id_epsa of the first one. */
   firstId?: number;
+  /** Whether 3 of 1,000 EPSAs lack a required field, and so become dead letters; default true. */
+  broken?: boolean;
 }
 
 export interface SampleRow {
@@ -32,19 +34,20 @@ const ORPHAN_ID = 90_000_000;
 const BREAKABLE = SECTIONS.filter((section) => section.required.length > 0 && section.name !== FUNDING);
 
 /** Whether the EPSA at this place (from 0) has a row that lacks what the document requires: a dead letter. */
-function isBroken(index: number): boolean {
-  return index % BROKEN_EVERY === FIRST_BROKEN;
+function isBroken(index: number, { broken = true }: SampleOptions): boolean {
+  return broken && index % BROKEN_EVERY === FIRST_BROKEN;
 }
 
 /** The ids of those EPSAs of a sample whose documents lack a required field, and so become dead letters. */
-export function brokenEpsas({ epsas, firstId = FIRST_ID }: SampleOptions): number[] {
-  return Array.from({ length: epsas }, (_, index) => index)
-    .filter(isBroken)
-    .map((index) => firstId + index);
+export function brokenEpsas(options: SampleOptions): number[] {
+  return Array.from({ length: options.epsas }, (_, index) => index)
+    .filter((index) => isBroken(index, options))
+    .map((index) => (options.firstId ?? FIRST_ID) + index);
 }
 
 /** All rows, the catalogues first, then EPSA by EPSA, last the orphans. */
-export function* sampleRows({ epsas, seed = 1, firstId = FIRST_ID }: SampleOptions): Generator<SampleRow> {
+export function* sampleRows(options: SampleOptions): Generator<SampleRow> {
+  const { epsas, seed = 1, firstId = FIRST_ID } = options;
   const sizes = Object.fromEntries(CATALOGUES.map((catalogue) => [catalogue.name, catalogue.size(epsas)]));
   const world = createWorld(sizes);
   const prng = createPrng(seed, 0);
@@ -55,7 +58,13 @@ export function* sampleRows({ epsas, seed = 1, firstId = FIRST_ID }: SampleOptio
   }
   const nextId = createCounters(prng);
   for (let index = 0; index < epsas; index++) {
-    yield* epsaRows(createPrng(seed, 1, index), world, firstId + index, isBroken(index) ? index : undefined, nextId);
+    yield* epsaRows(
+      createPrng(seed, 1, index),
+      world,
+      firstId + index,
+      isBroken(index, options) ? index : undefined,
+      nextId,
+    );
   }
   yield* orphanRows(prng, world, firstId, epsas, nextId);
 }

@@ -3,7 +3,7 @@ import { after, it } from 'node:test';
 import { OTHER_CONTENT, otherContent } from '../../../embedded/siirays/other-content.ts';
 import { loadSample } from '../../../embedded/siirays/sample.ts';
 import { disconnect } from '../../../src/postgres/session.ts';
-import { emptySiirays, fingerprint, number, TABLES } from './siirays-database.ts';
+import { emptySiirays, fingerprint, lackingEpsas, number, TABLES } from './siirays-database.ts';
 
 const { client } = await emptySiirays();
 after(() => disconnect(client));
@@ -19,10 +19,11 @@ it('other content replaces the sample by completely different rows, about 134,00
   const rows = await number(client, `SELECT ${counts}`);
   assert.ok(rows > 132_000 && rows < 136_000, String(rows));
   assert.equal(await number(client, 'SELECT min(id_epsa) FROM epsa'), OTHER_CONTENT.firstId);
+  assert.deepEqual(await lackingEpsas(client), []);
 });
 
 it('other content, printed as SQL, is what the sample loader makes of the same options', async () => {
-  const options = { epsas: 100, seed: 5, firstId: 50 };
+  const options = { epsas: 100, seed: 5, firstId: 50, broken: false };
   for (const statement of otherContent(options)) await client.query(statement);
   const printed = await fingerprint(client);
   const loaded = await emptySiirays();
