@@ -7,7 +7,9 @@ interface Delivered {
   delayMs?: number;
 }
 
-const WARNING = 40;
+const SERIOUS = new Set(['warn', 'error', 'fatal']);
+/** What the Kafka client says of each retry: for the log files only. */
+const KAFKA_CLIENT = 'kafka_client';
 
 /** Turns the log of the pipeline's processes into lines for a person: each delivered batch, each warning. */
 export class BatchPrinter {
@@ -22,7 +24,7 @@ export class BatchPrinter {
     const entry = parse(line);
     if (!entry) this.#print(`${name}: ${line}`);
     else if (isDelivered(entry)) this.#printBatch(entry);
-    else if (Number(entry.level) >= WARNING) this.#print(`${name}: ${String(entry.msg)}`);
+    else if (isSerious(entry)) this.#print(`${name}: ${String(entry.msg)}`);
   }
 
   #printBatch({ documents, deleted, lsn, delayMs }: Delivered): void {
@@ -40,6 +42,10 @@ function parse(line: string): Record<string, unknown> | undefined {
   } catch {
     return undefined; // not of the logger: shown as it is
   }
+}
+
+function isSerious({ level, event }: Record<string, unknown>): boolean {
+  return SERIOUS.has(String(level)) && event !== KAFKA_CLIENT;
 }
 
 function isDelivered(entry: Record<string, unknown>): entry is Record<string, unknown> & Delivered {

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readOptions } from '../../../embedded/start/options.ts';
+
+describe('the options of npm start', () => {
+  it('have defaults', () => {
+    const { fresh, epsas, traffic, seed } = readOptions([]) as Exclude<ReturnType<typeof readOptions>, string>;
+    assert.deepEqual({ fresh, epsas, traffic, seed }, { fresh: false, epsas: 3000, traffic: 0, seed: undefined });
+  });
+
+  it('are read', () => {
+    assert.deepEqual(readOptions(['--fresh', '--epsas', '20', '--seed', '7', '--traffic', '0.5', '--dir', '/state']), {
+      dir: '/state',
+      fresh: true,
+      epsas: 20,
+      seed: 7,
+      traffic: 0.5,
+    });
+  });
+
+  it('are refused by name', () => {
+    assert.match(readOptions(['--epsas', 'many']) as string, /--epsas must be a whole number, not many/);
+    assert.match(readOptions(['--trafic', '5']) as string, /--trafic/);
+  });
+});
