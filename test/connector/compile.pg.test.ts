@@ -14,7 +14,7 @@ CREATE TABLE pais (id_pais integer PRIMARY KEY, nombre text);
 CREATE TABLE ciudad (id_ciudad integer PRIMARY KEY, id_pais integer, nombre text);
 CREATE TABLE "Perro Grande" ("Chip" varchar(12) PRIMARY KEY, corto character(4), nacido timestamp, vivo boolean, datos json,
   peso integer, id_ciudad integer, id_origen integer);
-CREATE TABLE visita (chip varchar(12), codigo text PRIMARY KEY, motivo text);
+CREATE TABLE visita (chip varchar(12), codigo text COLLATE "es-x-icu" PRIMARY KEY, motivo text);
 CREATE TABLE dosis (codigo text, numero integer, fecha date, PRIMARY KEY (codigo, numero));
 CREATE TABLE apodo (chip varchar(12), orden integer, apodo text);
 CREATE TABLE ancho (chip varchar(12) PRIMARY KEY, ${MANY.map((name) => `${name} integer`).join(', ')});

@@ -313,7 +313,8 @@ function withoutNull(members: Members): { [name: string]: Json } {
 }
 
 /** JSON text with the names of every object in order, numbers by their digits. */
-export function canonicalText(json: Json): string {
+export function canonicalText(json: Json | null): string {
+  if (json === null) return 'null';
   if (json instanceof Digits) return json.digits;
   if (typeof json === 'string') return JSON.stringify(json);
   if (Array.isArray(json)) return `[${json.map(canonicalText).join(',')}]`;
