@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import type pg from 'pg';
+import { request } from 'undici';
+import { type Stack, type StackOptions, startStack } from '../../embedded/stack.ts';
+import { parseLsn } from '../../src/postgres/lsn.ts';
+import { connect, disconnect, startupOptions, TEXT_VALUES, VALUE_SETTINGS } from '../../src/postgres/session.ts';
+import {
+  canonicalText,
+  Digits,
+  parseDigits,
+  type Rows,
+  referenceDocuments,
+} from '../connector/reference-projection.ts';
+import { tempDir } from './temp-dir.ts';
+import { until } from './until.ts';
+
+/** What FASTAAPS shows at one moment. */
+export interface Shown {
+  /** Canonical JSON text by id. */
+  documents: Map<string, string>;
+  /** The SIIRAyS commit that the set equals. */
+  lsn: bigint;
+  seq: bigint;
+  history: number;
+}
+
+/** The whole pipeline as separate processes, in a folder and on ports of its own; ended after the test or suite. */
+export class RunningPipeline {
+  readonly stack: Stack;
+  /** Sessions of the owners; values come as text. */
+  readonly siirays: pg.Client;
+  readonly sync: pg.Client;
+
+  private constructor(stack: Stack, siirays: pg.Client, sync: pg.Client) {
+    this.stack = stack;
+    this.siirays = siirays;
+    this.sync = sync;
+  }
+
+  static async start(options: Partial<StackOptions> = {}): Promise<RunningPipeline> {
+    const dir = tempDir('pipeline');
+    const stack = await startStack({ dir: dir.path, ports: 'free', epsas: 120, ...options });
+    const open: pg.Client[] = [];
+    after(async () => {
+      for (const client of open) await disconnect(client);
+      await stack.stop();
+      dir.remove();
+    });
+    if (!(options.without?.includes('consumer') || options.without?.includes('producer'))) {
+      await stack.firstLoad();
+    }
+    for (const url of [stack.endpoints.siirays, stack.endpoints.sync]) {
+      open.push(await connect({ connectionString: url, types: TEXT_VALUES, options: startupOptions(VALUE_SETTINGS) }));
+    }
+    return new RunningPipeline(stack, open[0]!, open[1]!);
+  }
+
+  /** GET /registro/, documents and position of one statement. */
+  async shown(): Promise<Shown> {
+    const { endpoints } = this.stack;
+    const response = await request(`${endpoints.fastaaps}/registro/?db_tag=sync`, {
+      headers: { authorization: `Basic ${Buffer.from(endpoints.fastaapsAuth).toString('base64')}` },
+    });
+    assert.equal(response.statusCode, 200);
+    const text = await response.body.text();
+    const position = JSON.parse(String(response.headers['fastaaps-position'])) as Record<string, string | number>;
+    const list = parseDigits(text) as unknown as { informacion_general: { id_siirays: { digits: string } } }[];
+    const documents = new Map(
+      list.map((document) => [
+        document.informacion_general.id_siirays.digits,
+        canonicalText(normalised(document as never)),
+      ]),
+    );
+    return {
+      documents,
+      lsn: parseLsn(String(position.lsn)),
+      seq: BigInt(position.seq!),
+      history: Number(position.history),
+    };
+  }
+
+  /** All rows of SIIRAyS, in one snapshot. */
+  async siiraysRows(): Promise<Rows> {
+    return allRows(this.siirays, 'public');
+  }
+
+  /**
+   * Waits until FASTAAPS shows all that is committed in SIIRAyS, which must stand still, and compares everything: each
+   * document with the reference projection, each row of the replica with SIIRAyS's, dead letters with the documents that
+   * lack a required field.
+   */
+  async assertEqual(what: string, withinMs = 60_000): Promise<Shown> {
+    const { rows } = await this.siirays.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    // A change after that LSN shows when everything before it has come.
+    const marker = `marca ${rows[0]!.lsn}`;
+    const { rows: touched } = await this.siirays.query<{ id: string }>(
+      `UPDATE epsa SET observacion = $1 WHERE id_epsa = (SELECT min(e.id_epsa) FROM epsa e
+         WHERE NOT EXISTS (SELECT FROM unnest($2::text[]) AS d (id) WHERE d.id = e.id_epsa::text)) RETURNING id_epsa AS id`,
+      [marker, await this.deadLetters()],
+    );
+    const id = touched[0]?.id;
+    let shown = await this.shown();
+    await until(
+      async () => {
+        shown = await this.shown();
+        return id === undefined ? shown.documents.size === 0 : shown.documents.get(id)?.includes(marker);
+      },
+      `${what}: FASTAAPS to show the newest commit`,
+      withinMs,
+    );
+    const siirays = await this.siiraysRows();
+    const reference = referenceDocuments(siirays);
+    const refused = [...reference].filter(([, { problems }]) => problems.length > 0).map(([key]) => key);
+    assert.deepEqual((await this.deadLetters()).sort(), refused.sort(), `${what}: dead letters`);
+    for (const [key, { document, problems }] of reference) {
+      if (problems.length > 0) continue;
+      assertSameText(shown.documents.get(key), canonicalText(normalised(document)), `${what}: document ${key}`);
+    }
+    for (const key of shown.documents.keys()) assert.ok(reference.has(key), `${what}: document ${key} should be gone`);
+    const replica = await allRows(this.sync, 'epsa');
+    for (const [table, rowsOfTable] of Object.entries(siirays)) {
+      assert.deepEqual(bag(replica[table] ?? []), bag(rowsOfTable), `${what}: rows of ${table}`);
+    }
+    return shown;
+  }
+
+  /** Ids of dead letters. */
+  async deadLetters(): Promise<string[]> {
+    const { rows } = await this.sync.query<{ id: string }>('SELECT id FROM epsa_sync.dead_letter');
+    return rows.map((row) => row.id);
+  }
+}
+
+/** jsonb keeps a number's digits but writes no exponent: on both sides numbers are written as jsonb writes them. */
+export function normalised<T>(json: T): T {
+  if (json === null || typeof json !== 'object') return json;
+  if (Array.isArray(json)) return json.map(normalised) as T;
+  if (json instanceof Digits) return new Digits(withoutExponent(json.digits)) as T;
+  return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, normalised(value)])) as T;
+}
+
+function withoutExponent(digits: string): string {
+  const match = /^(-?)(\d+)(?:\.(\d+))?[eE]([+-]?\d+)$/.exec(digits);
+  if (!match) return digits;
+  const [, sign, whole, fraction = '', exponent] = match;
+  const point = whole!.length + Number(exponent);
+  const all = whole! + fraction;
+  const padded = point <= 0 ? '0'.repeat(1 - point) + all : all.padEnd(point, '0');
+  const at = Math.max(1, point);
+  const rest = padded.slice(at);
+  return `${sign}${padded.slice(0, at)}${rest ? `.${rest}` : ''}`;
+}
+
+/** Says where two texts differ, since whole documents are too long to be read. */
+function assertSameText(actual: string | undefined, expected: string, what: string): void {
+  if (actual === expected) return;
+  if (actual === undefined) assert.fail(`${what} is missing`);
+  let at = 0;
+  while (actual[at] === expected[at]) at++;
+  const around = (text: string): string => text.slice(Math.max(0, at - 60), at + 60);
+  assert.fail(`${what} differs at ${at}: has …${around(actual)}…, should have …${around(expected)}…`);
+}
+
+async function allRows(client: pg.Client, schema: string): Promise<Rows> {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  try {
+    const { rows: tables } = await client.query<{ name: string; counted: string | null; hidden: string | null }>(
+      `SELECT c.relname AS name,
+              (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attname LIKE '%\\_count' AND NOT attisdropped) AS counted,
+              (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attname LIKE '%\\_hash' AND NOT attisdropped) AS hidden
+         FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r'`,
+      [schema],
+    );
+    const result: Record<string, Record<string, string | null>[]> = {};
+    for (const { name, counted, hidden } of tables) {
+      const repeated = counted ? `, generate_series(1, t."${counted}")` : '';
+      const { rows } = await client.query(`SELECT t.* FROM "${schema}"."${name}" t${repeated}`);
+      result[name] = rows.map((row) => {
+        if (counted) delete row[counted];
+        if (hidden) delete row[hidden];
+        return row;
+      });
+    }
+    return result;
+  } finally {
+    await client.query('COMMIT');
+  }
+}
+
+function bag(rows: readonly object[]): string[] {
+  return rows.map((row) => JSON.stringify(Object.entries(row).sort())).sort();
+}
