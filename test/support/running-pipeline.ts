@@ -15,14 +15,34 @@ import {
 import { tempDir } from './temp-dir.ts';
 import { until } from './until.ts';
 
-/** What FASTAAPS shows at one moment. */
-export interface Shown {
-  /** Canonical JSON text by id. */
-  documents: Map<string, string>;
-  /** The SIIRAyS commit that the set equals. */
+/** The SIIRAyS commit that FASTAAPS says its set equals. */
+interface Position {
   lsn: bigint;
   seq: bigint;
   history: number;
+}
+
+/** FASTAAPS's answer, not yet read. */
+export interface Answer extends Position {
+  text: string;
+}
+
+/** What FASTAAPS shows at one moment. */
+export interface Shown extends Position {
+  /** Canonical JSON text by id. */
+  documents: Map<string, string>;
+}
+
+/** Reads an answer's documents. */
+export function read({ text, ...position }: Answer): Shown {
+  const list = parseDigits(text) as unknown as { informacion_general: { id_siirays: Digits } }[];
+  const documents = new Map(
+    list.map((document) => [
+      document.informacion_general.id_siirays.digits,
+      canonicalText(normalised(document as unknown as Json)),
+    ]),
+  );
+  return { documents, ...position };
 }
 
 /** The whole pipeline as separate processes, in a folder and on ports of its own; ended after the test or suite. */
@@ -56,8 +76,8 @@ export class RunningPipeline {
     return new RunningPipeline(stack, open[0]!, open[1]!);
   }
 
-  /** GET /registro/, documents and position of one statement. */
-  async shown(): Promise<Shown> {
+  /** GET /registro/ as it is: documents and position of one statement. */
+  async answer(): Promise<Answer> {
     const { endpoints } = this.stack;
     const response = await request(`${endpoints.fastaaps}/registro/?db_tag=sync`, {
       headers: { authorization: `Basic ${Buffer.from(endpoints.fastaapsAuth).toString('base64')}` },
@@ -65,19 +85,16 @@ export class RunningPipeline {
     assert.equal(response.statusCode, 200);
     const text = await response.body.text();
     const position = JSON.parse(String(response.headers['fastaaps-position'])) as Record<string, string | number>;
-    const list = parseDigits(text) as unknown as { informacion_general: { id_siirays: { digits: string } } }[];
-    const documents = new Map(
-      list.map((document) => [
-        document.informacion_general.id_siirays.digits,
-        canonicalText(normalised(document as never)),
-      ]),
-    );
     return {
-      documents,
+      text,
       lsn: parseLsn(String(position.lsn)),
       seq: BigInt(position.seq!),
       history: Number(position.history),
     };
+  }
+
+  async shown(): Promise<Shown> {
+    return read(await this.answer());
   }
 
   /** All rows of SIIRAyS, in one snapshot. */
