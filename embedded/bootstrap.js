@@ -20,13 +20,16 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 // kafkajs computes negative timeouts; Node says so in each process.
 const QUIET = '--disable-warning=TimeoutNegativeWarning';
 
-/** Each command: whether it needs more than the npm packages, and the program that does it. */
+/** What tests want of Debian besides. */
+const TEST_TOOLS = ['docker-compose'];
+
+/** Each command: what it needs more than the npm packages (`tools`), and the program that does it. */
 const COMMANDS = {
-  start: { tools: true, program: [QUIET, 'embedded/start.ts'] },
-  test: { tools: true, program: [QUIET, 'test/run.ts'] },
-  'test:all': { tools: true, program: [QUIET, 'test/run.ts', '--all'] },
-  node: { tools: false, program: [] },
-  setup: { tools: true },
+  start: { tools: [], program: [QUIET, 'embedded/start.ts'] },
+  test: { tools: TEST_TOOLS, program: [QUIET, 'test/run.ts'] },
+  'test:all': { tools: TEST_TOOLS, program: [QUIET, 'test/run.ts', '--all'] },
+  node: { program: [] },
+  setup: { tools: TEST_TOOLS },
 };
 
 async function main([name, ...args]) {
@@ -42,7 +45,7 @@ async function main([name, ...args]) {
     return 69;
   }
   await installPackages(root);
-  if (command.tools) await findTools(root);
+  if (command.tools) await findTools(root, command.tools);
   return command.program ? runProgram([...command.program, ...args]) : 0;
 }
 

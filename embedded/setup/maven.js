@@ -1,6 +1,6 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { cached } from './cache.js';
+import { cacheDir, cached } from './cache.js';
 import { findProgram } from './debian.js';
 import { mustRun, step } from './step.js';
 
@@ -32,9 +32,17 @@ const KAFKA_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `;
 
+const KAFKA_FOLDER = `kafka-${KAFKA}-log4j-${LOG4J}`;
+const APICURIO_FOLDER = `apicurio-registry-${APICURIO}`;
+
+/** Whether something is still to be fetched. */
+export function isMavenNeeded() {
+  return [KAFKA_FOLDER, APICURIO_FOLDER].some((folder) => !existsSync(join(cacheDir(), folder)));
+}
+
 /** @returns {Promise<string>} the folder with the broker's jars */
 export function kafkaLibraries(java) {
-  return cached(`kafka-${KAFKA}-log4j-${LOG4J}`, (folder) =>
+  return cached(KAFKA_FOLDER, (folder) =>
     step(`Kafka ${KAFKA} through Maven`, async () => {
       const pom = join(folder, 'pom.xml');
       writeFileSync(pom, KAFKA_POM);
@@ -46,7 +54,7 @@ export function kafkaLibraries(java) {
 
 /** @returns {Promise<string>} the folder with quarkus-run.jar */
 export function apicurioRegistry(java) {
-  return cached(`apicurio-registry-${APICURIO}`, (folder) =>
+  return cached(APICURIO_FOLDER, (folder) =>
     step(`Apicurio Registry ${APICURIO} through Maven`, async () => {
       const artifact = `io.apicurio:apicurio-registry-app:${APICURIO}:tar.gz:all`;
       const goal = [`${DEPENDENCY_PLUGIN}:copy`, `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`];
