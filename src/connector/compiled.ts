@@ -90,9 +90,11 @@ export interface CompiledConnector {
    * counted from 0; NULL where none is missing).
    *
    * `marks` is SQL for FROM giving a text column `id` without duplicates, each a valid text of the root's id: a table,
-   * a CTE, a subselect. Best is (SELECT unnest($1::text[]) AS id): the planner then knows how many there are. For few
-   * ids use a named prepared statement under plan_cache_mode = force_generic_plan (planning costs more than running);
-   * for many (over about 100) an unnamed one, planned for the array at hand.
+   * a CTE, a subselect. Best is (SELECT unnest($1::text[]) AS id): the planner then knows how many there are.
+   * Up to about 1,000 ids a named prepared statement under plan_cache_mode = force_generic_plan is faster (planning
+   * costs more than running), above that an unnamed one, planned for the array at hand. Measured on 3,000 EPSAs, named
+   * against unnamed: one id 1.1 and 7.5 ms, 100 ids 18 and 30 ms, all 545 and 485 ms. Both need the indexes and
+   * ANALYZE after a load (without statistics one id takes 10 ms), and jit = off where the server has it.
    *
    * The session must have the pinned settings of src/postgres (ISO, UTC, extra_float_digits = 1): texts follow them.
    */

@@ -48,35 +48,32 @@ describe('documents of epsa.yaml', () => {
     assert.equal(seen.size, 18, 'the random rows fill every section');
   });
 
-  test('every document that a change alters is marked before or after it, and no foreign table marks one', async () => {
+  test('every document that a change of any table alters is marked before or after it', async () => {
     let marks = 0;
     let altered = 0;
-    const changes = fc.array(randomChange(siirays.catalog), { minLength: 1, maxLength: 25, size: 'max' });
-    const property = fc.asyncProperty(randomRows(siirays.catalog), changes, async (rows, list) => {
-      await siirays.fill(rows);
-      let state = await siirays.read();
-      let documents = documentTexts(state);
-      for (const change of list) {
-        const marked = await apply(change, state);
-        if (marked === null) continue;
-        state = await siirays.read();
-        const next = documentTexts(state);
-        const changed = IDS.filter((id) => documents.get(id) !== next.get(id));
-        const forgotten = changed.filter((id) => !marked.has(id));
-        assert.deepEqual(
-          forgotten,
-          [],
-          `${change.kind} of ${change.table.table} alters documents that it does not mark`,
-        );
-        await assertProjection(state, [...marked]);
-        marks += marked.size;
-        altered += changed.length;
-        documents = next;
-      }
-    });
-    await fc.assert(property, { numRuns: 40 });
-
-    assert.ok(altered > 40, `random changes alter documents (${altered})`);
+    for (const table of siirays.catalog) {
+      const changes = fc.array(randomChange([table]), { minLength: 6, maxLength: 8, size: 'max' });
+      const property = fc.asyncProperty(randomRows(siirays.catalog), changes, async (rows, list) => {
+        await siirays.fill(rows);
+        let state = await siirays.read();
+        let documents = documentTexts(state);
+        for (const change of list) {
+          const marked = await apply(change, state);
+          if (marked === null) continue;
+          state = { ...state, ...(await siirays.read([table])) };
+          const next = documentTexts(state);
+          const changed = IDS.filter((id) => documents.get(id) !== next.get(id));
+          const forgotten = changed.filter((id) => !marked.has(id));
+          assert.deepEqual(forgotten, [], `${change.kind} of ${table.table} alters documents that it does not mark`);
+          await assertProjection(state, [...marked]);
+          marks += marked.size;
+          altered += changed.length;
+          documents = next;
+        }
+      });
+      await fc.assert(property, { numRuns: 3 });
+    }
+    assert.ok(altered > 50, `random changes alter documents (${altered})`);
     assert.ok(marks < altered * 6, `marking is not everything (${marks} marks for ${altered} altered documents)`);
   });
 

@@ -69,10 +69,10 @@ export class SiiraysDatabase {
     await this.client.query(`WITH ${inserts.join(', ')} SELECT`, [JSON.stringify(rows)]);
   }
 
-  /** All rows of all tables as PostgreSQL text. */
-  async read(): Promise<Rows> {
+  /** All rows of some tables (default: of all) as PostgreSQL text. */
+  async read(tables: Catalog = this.catalog): Promise<Rows> {
     const entries: [string, Row[]][] = [];
-    for (const { schema, table } of this.catalog) {
+    for (const { schema, table } of tables) {
       const { rows } = await this.client.query<Row>(`SELECT * FROM ${quoteRelation(schema, table)}`);
       entries.push([table, rows]);
     }
