@@ -66,6 +66,8 @@ export function fingerprintOf(shape: Omit<TableShape, 'fingerprint'>): string {
  * and in each message's header tie the two together, since a registry that was lost gives its ids anew.
  */
 export function tableSchemas(topic: string, shape: TableShape): TableSchemas {
+  // A prefix may hold what Avro's names cannot (specification, "Names"): hyphens, a digit in front.
+  const namespace = [topic.slice(0, topic.indexOf('.')), shape.schema, shape.table].map(escapeName).join('.');
   const keyColumns = shape.key.length > 0 ? shape.key.map((i) => shape.columns[i]!) : shape.columns;
   const property: ShapeProperty = {
     schema: shape.schema,
@@ -76,7 +78,7 @@ export function tableSchemas(topic: string, shape: TableShape): TableSchemas {
   const value = {
     type: 'record',
     name: 'Envelope',
-    namespace: topic,
+    namespace,
     postgresql: property,
     fields: [
       {
@@ -91,7 +93,7 @@ export function tableSchemas(topic: string, shape: TableShape): TableSchemas {
       { name: 'transaction', type: ['null', TRANSACTION], default: null },
     ],
   };
-  const key = { type: 'record', name: 'Key', namespace: topic, fields: keyColumns.map(field) };
+  const key = { type: 'record', name: 'Key', namespace, fields: keyColumns.map(field) };
   return { key: JSON.stringify(key), value: JSON.stringify(value) };
 }
 
