@@ -11,5 +11,15 @@ test('docs/connectors.md explains every key as the schema does', () => {
   const docs = readFileSync(DOCS, 'utf8');
   const current = docs.replace(KEYS, (_, start: string, end: string) => `${start}\n${connectorReference()}\n\n${end}`);
   if (process.env.UPDATE_DOCS === '1') writeFileSync(DOCS, current);
-  else assert.equal(docs, current, 'run: UPDATE_DOCS=1 node --test test/connector/reference.test.ts');
+  else
+    assert.equal(
+      unaligned(docs),
+      unaligned(current),
+      'run: UPDATE_DOCS=1 node --test test/connector/reference.test.ts',
+    );
 });
+
+/** The formatter aligns tables. */
+function unaligned(markdown: string): string {
+  return markdown.replaceAll(/ *\| */g, '|').replaceAll(/-{3,}/g, '---');
+}
