@@ -8,6 +8,7 @@ import { connect, disconnect, startupOptions, TEXT_VALUES, VALUE_SETTINGS } from
 import {
   canonicalText,
   Digits,
+  type Json,
   parseDigits,
   type Rows,
   referenceDocuments,
