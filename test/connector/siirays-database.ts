@@ -91,6 +91,12 @@ export class SiiraysDatabase {
     }));
   }
 
+  /** The tables that the plan of a SELECT reads from start to end. */
+  async tablesReadWhole(sql: string): Promise<string[]> {
+    const { rows } = await this.client.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`);
+    return rows.flatMap((row) => /Seq Scan on (\w+)/.exec(row['QUERY PLAN'])?.[1] ?? []);
+  }
+
   async allRoots(connector: CompiledConnector): Promise<string[]> {
     const { rows } = await this.client.query<{ id: string }>(connector.allRoots(this.placement));
     return rows.map(({ id }) => id);
