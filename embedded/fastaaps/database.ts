@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { borrow } from '../../src/consumer/delivery/connections.ts';
 import { cursorRows } from '../../src/consumer/delivery/cursor-rows.ts';
 import { Refusal } from './answer.ts';
 
@@ -37,13 +38,13 @@ export async function createTables(pool: pg.Pool): Promise<void> {
 
 /** Lends a connection to `work`. After an error that is no mere refusal it may hold anything: it is closed. */
 export async function withClient<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
+  const { client, release } = await borrow(pool);
   try {
     const result = await work(client);
-    client.release();
+    release();
     return result;
   } catch (error) {
-    client.release(!(error instanceof Refusal));
+    release(!(error instanceof Refusal));
     throw error;
   }
 }
@@ -72,13 +73,13 @@ export async function* streamRows<Row>(
   values: unknown[],
   length: (row: Row) => number,
 ): AsyncGenerator<Row> {
-  const client = await pool.connect();
+  const { client, release } = await borrow(pool);
   let failed = true;
   try {
     yield* cursorRows<Row>(client, sql, values, length);
     failed = false;
   } finally {
-    client.release(failed);
+    release(failed);
   }
 }
 

@@ -6,7 +6,7 @@ import { quoteIdentifier } from '../../postgres/identifier.ts';
 import { TokenLost } from '../broken-history.ts';
 import { Acknowledgement, type SentDocument } from './acknowledge.ts';
 import { changesetLines } from './changeset-lines.ts';
-import { withConnection } from './connections.ts';
+import { borrow, type Lent, withConnection } from './connections.ts';
 import type { DeliveryAdapter, DeliveryContext, Round } from './delivery.ts';
 import { EpochGuard } from './epoch-guard.ts';
 import { beginSnapshot, type Pending, readPending } from './pending.ts';
@@ -102,7 +102,7 @@ export class ChangesDelivery implements DeliveryAdapter {
       const onEtags = (etags: DocumentEtag[]): Promise<void> => answer.write(etags);
       const result = await fastaaps.postChanges(connector.target, header, lines, onEtags, { signal });
       if (result.ignored > expected) {
-        await answer.giveUp();
+        answer.giveUp();
         this.ignoredUnexpectedly = result.ignored;
         return;
       }
@@ -111,7 +111,7 @@ export class ChangesDelivery implements DeliveryAdapter {
       this.uncertain = [];
       reportDelivered(this.context, pending, { ...result, ms: performance.now() - started });
     } catch (error) {
-      await answer.giveUp();
+      answer.giveUp();
       if (error instanceof FastaapsError && error.kind === 'refused') {
         await buryRefused(this.context, this.acknowledgement, snapshot, header.epoch, error.refused);
         return;
@@ -156,7 +156,7 @@ class AnswerWriter {
   private readonly acknowledgement: Acknowledgement;
   private readonly snapshot: pg.ClientBase;
   private readonly epoch: number;
-  private client: pg.PoolClient | undefined;
+  private lent: Lent | undefined;
 
   constructor(context: DeliveryContext, acknowledgement: Acknowledgement, snapshot: pg.ClientBase, epoch: number) {
     this.context = context;
@@ -175,21 +175,21 @@ class AnswerWriter {
     const client = await this.connection();
     await this.acknowledgement.delivered(client, delivered);
     await this.acknowledgement.commit(client);
-    this.client = undefined;
-    client.release();
+    this.lent?.release();
+    this.lent = undefined;
   }
 
-  /** Closing the connection rolls back. */
-  async giveUp(): Promise<void> {
-    this.client?.release(true);
-    this.client = undefined;
+  /** Writes nothing down. Also after `finish`, without effect. */
+  giveUp(): void {
+    this.lent?.release(true);
+    this.lent = undefined;
   }
 
   private async connection(): Promise<pg.PoolClient> {
-    if (this.client) return this.client;
-    this.client = await this.context.pool.connect();
-    await this.acknowledgement.begin(this.client);
-    return this.client;
+    if (this.lent) return this.lent.client;
+    this.lent = await borrow(this.context.pool);
+    await this.acknowledgement.begin(this.lent.client);
+    return this.lent.client;
   }
 
   /** The versions that were sent, from the snapshot that they were sent from. */

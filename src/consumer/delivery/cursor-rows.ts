@@ -16,11 +16,12 @@ export async function* cursorRows<Row>(
   values: unknown[],
   length: (row: Row) => number,
 ): AsyncGenerator<Row> {
+  const connection = watchLoss(client);
   const cursor = client.query(new Cursor<Row>(sql, values));
   try {
     let wanted = FIRST_ROWS;
     for (;;) {
-      const rows = await cursor.read(wanted);
+      const rows = await Promise.race([cursor.read(wanted), connection.lost]);
       let bytes = 0;
       for (const row of rows) {
         bytes += length(row);
@@ -30,8 +31,26 @@ export async function* cursorRows<Row>(
       wanted = nextPortion(rows.length, bytes);
     }
   } finally {
-    await cursor.close();
+    await Promise.race([cursor.close(), connection.lost.catch(() => undefined)]);
+    connection.unwatch();
   }
+}
+
+/** A cursor of pg-cursor waits for ever for an answer of a connection that broke between two of its calls. */
+function watchLoss(client: pg.ClientBase): { lost: Promise<never>; unwatch(): void } {
+  const { promise: lost, reject } = Promise.withResolvers<never>();
+  // Nobody may be waiting at that moment: the next one who does hears of it.
+  lost.catch(() => undefined);
+  const ended = (): void => reject(new Error('the connection to PostgreSQL ended'));
+  client.on('error', reject);
+  client.on('end', ended);
+  return {
+    lost,
+    unwatch() {
+      client.off('error', reject);
+      client.off('end', ended);
+    },
+  };
 }
 
 function nextPortion(rows: number, bytes: number): number {
