@@ -53,7 +53,8 @@ export function compileModels(models: readonly CollectionModel[]): (collection: 
 }
 
 function compileCheck(schema: Record<string, unknown>): DocumentCheck {
-  const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
+  // A number beyond a double's range is parsed as infinite in the copy that is checked; it is stored as it came.
+  const ajv = new Ajv2020({ strict: false, strictNumbers: false, allErrors: true, validateFormats: false });
   const validate: ValidateFunction = ajv.compile(schema);
   return (document) => (validate(document) ? [] : (validate.errors ?? []).map(reasonOf));
 }

@@ -96,17 +96,20 @@ describe('POST changes', () => {
   it('keeps every digit, in any order of a line’s members', async () => {
     fresh();
     const monto = '12345678901234567890.120';
+    const huge = `${'9'.repeat(400)}.5`;
     const text = document(1, 'a "}{" \\ é 🚰 \t', `,"monto":${monto}`);
     await send([
       head(2),
       ` { "document" : ${text} , "version":"1","id" : 1, "op":"upsert" } \n`,
       upsert(2, 2, document(2, 'b', `,"monto":-0.00000000000000000000000001,"anio":9007199254740993`)),
+      upsert(3, 2, document(3, 'c', `,"monto":${huge}`)),
     ]);
     const one = await (await get('1')).text();
     assert.ok(one.includes(monto), one);
     assert.equal(JSON.parse(one).informacion_general.nombre, 'a "}{" \\ é 🚰 \t');
     const two = await (await get('')).text();
     assert.ok(two.includes('-0.00000000000000000000000001') && two.includes('9007199254740993'), two);
+    assert.ok(two.includes(huge), two);
   });
 
   it('refuses all of it where documents break the schema, naming each', async () => {
