@@ -105,6 +105,11 @@ export class Stack {
     return { ...environment, ...this.#options.settings?.[name] };
   }
 
+  /** A postgres:// URL of SIIRAyS's superuser, for what its owner may not do (a replication slot, settings). */
+  superuserUrl(database: string = SIIRAYS_DATABASE): string {
+    return urlsOf(this.ports.siirays, this.#secrets.superuser)(database);
+  }
+
   /** A part that was started. */
   part(name: PartName): Part {
     const part = this.#parts.get(name);
