@@ -109,9 +109,13 @@ export class Applier {
       await this.#o.more();
       await writer.keepOpen();
     }
+    const projecting = this.#staging === null && this.#isDue();
+    const locked = projecting && !writer.isOpen;
+    if (locked) await writer.begin(this.#o.replica.projection.lock);
     await writer.flush();
     const position = this.#position(batch.end!);
-    const projected = this.#staging ? await this.#swapIfComplete(position) : await this.#projectIfDue(position);
+    if (projecting) await this.#project(position, locked);
+    const projected = projecting || (await this.#swapIfComplete(position));
     await this.#o.store.advance(this.#o.client, position, projected);
     await writer.commit();
     this.#applied(batch, position, projected, performance.now() - started);
@@ -166,16 +170,10 @@ export class Applier {
     return waiting <= BACKLOG_MESSAGES || performance.now() - this.#projectedAt >= this.#o.projectIntervalMs;
   }
 
-  async #projectIfDue(commit: Commit): Promise<boolean> {
-    const due = this.#isDue();
-    if (due) await this.#project(commit);
-    return due;
-  }
-
-  async #project(commit: Commit): Promise<void> {
+  async #project(commit: Commit, locked = false): Promise<void> {
     const { client, replica, metrics, log } = this.#o;
     const started = performance.now();
-    const done = await replica.projection.run(client, commit);
+    const done = await replica.projection.run(client, commit, locked);
     this.#projectedAt = performance.now();
     const ms = this.#projectedAt - started;
     metrics.projectionSeconds.observe(ms / 1000);

@@ -59,10 +59,11 @@ export class BatchWriter {
     await applyStep(this.#client, this.#target, changes);
   }
 
-  async begin(): Promise<void> {
+  /** Begins the transaction where it is not yet, with a lock that is better taken before all others. */
+  async begin(lock?: string): Promise<void> {
     if (this.#open) return;
     this.#open = true;
-    await this.#client.query('BEGIN');
+    await this.#client.query(lock === undefined ? 'BEGIN' : `BEGIN; ${lock}`);
   }
 
   async commit(): Promise<void> {

@@ -54,6 +54,11 @@ export class Projection {
     return this.#connector.projection(this.#tables.placement, '(SELECT unnest($1::text[]) AS id)');
   }
 
+  /** Keeps delivery out of the tables that both write, see migrations/001-bookkeeping.sql. */
+  get lock(): string {
+    return `LOCK TABLE ${this.#sync}.outbox IN SHARE ROW EXCLUSIVE MODE`;
+  }
+
   /** The replica's tables are others now. */
   reset(): void {
     this.#statement = null;
@@ -71,9 +76,10 @@ export class Projection {
 
   /**
    * Projects all marks in the open transaction. Documents that hold incomplete rows keep their marks, and wait.
-   * Takes the outbox's lock first, see migrations/001-bookkeeping.sql.
+   * @param locked whether the transaction has run `lock` already
    */
-  async run(client: pg.ClientBase, commit: Commit): Promise<Projected> {
+  async run(client: pg.ClientBase, commit: Commit, locked: boolean): Promise<Projected> {
+    if (!locked) await client.query(this.lock);
     const total: Projected = { marked: 0, changed: 0, refused: 0 };
     const held = this.#incomplete.suspected ? await this.#held(client) : null;
     for (let full = true; full; ) {
@@ -102,7 +108,6 @@ export class Projection {
 
   async #project(client: pg.ClientBase, marks: [string, boolean][], commit: Commit) {
     this.#statement ??= statement(this.#sql());
-    await client.query(`LOCK TABLE ${this.#sync}.outbox IN SHARE ROW EXCLUSIVE MODE`);
     const few = marks.length <= FEW;
     if (!few) await client.query('SET LOCAL plan_cache_mode = force_custom_plan');
     const { rows } = await client.query<{ changed: number; refused: number }>({
