@@ -41,8 +41,8 @@ export async function answerChangeset(
       }
       if (rows.length < ETAGS_AT_ONCE) break;
     }
-    await client.query('CLOSE answer');
     writer.end('}}');
+    await client.query('CLOSE answer');
   });
 }
 
