@@ -3,8 +3,9 @@ import type { Position } from './position.ts';
 
 /** Room for record framing and headers in a request's limit. */
 const FILL = 0.85;
-/** Kafka's framing of one record, at most. */
+/** Kafka's framing of one record, at most, and of the batch that it travels in (its documentation, "Record Batch"). */
 const RECORD_OVERHEAD = 64;
+const BATCH_OVERHEAD = 61;
 
 /** Messages for one request to Kafka. */
 export interface Piece {
@@ -27,6 +28,7 @@ const empty = (): Filling => ({ messages: new Map(), topicBytes: new Map(), byte
  * that outgrows a request is cut into pieces that belong to one Kafka transaction. Pure: no clock, no I/O.
  */
 export class Outgoing {
+  readonly #messageLimit: number;
   readonly #topicLimit: number;
   readonly #pieceLimit: number;
   readonly #queue: Piece[] = [];
@@ -41,6 +43,7 @@ export class Outgoing {
    * @param pieceBytes how much goes into one request over all topics
    */
   constructor(maxMessageBytes: number, pieceBytes: number) {
+    this.#messageLimit = maxMessageBytes;
     this.#topicLimit = maxMessageBytes * FILL;
     this.#pieceLimit = pieceBytes;
   }
@@ -61,7 +64,7 @@ export class Outgoing {
    */
   add(topic: string, message: Message): void {
     const size = (message.key?.length ?? 0) + (message.value?.length ?? 0) + RECORD_OVERHEAD + headerBytes(message);
-    if (size > this.#topicLimit / FILL) {
+    if (size + BATCH_OVERHEAD > this.#messageLimit) {
       throw new RangeError(
         `a row of ${topic} takes ${size} bytes as a message, more than KAFKA_MAX_MESSAGE_BYTES allows; raise it, and the topic's max.message.bytes`,
       );
@@ -75,6 +78,8 @@ export class Outgoing {
     }
     append(this.#partial, topic, message, size);
     this.#bytes += size;
+    // What fills a piece alone can go: else, with nothing else to take, the stream would wait for room for ever.
+    if (this.#partial.bytes >= this.#pieceLimit) this.#cutPartial();
   }
 
   /** Ends the current transaction; `position` is what holds once it is in Kafka. */

@@ -79,6 +79,7 @@ export class TransactionWriter {
     let began = 0;
     let bytes = 0;
     let count = 0;
+    const part = (work: Promise<void>): Promise<void> => work.catch((error) => this.#explain(error, began));
     while (!this.#stopped) {
       const piece = this.#outgoing.take();
       if (!piece) {
@@ -96,19 +97,29 @@ export class TransactionWriter {
       }
       const topicMessages = [...piece.messages].map(([topic, messages]) => onePartition(topic, messages));
       if (piece.ends) topicMessages.push(this.#positionMessage(piece.ends));
-      await transaction.sendBatch({ topicMessages, acks: -1 });
+      await part(transaction.sendBatch({ topicMessages, acks: -1 }).then(() => undefined));
       this.#outgoing.sent(piece);
       onSent();
       bytes += piece.bytes;
       for (const { messages } of topicMessages) count += messages.length;
       if (!piece.ends) continue;
-      await transaction.commit();
+      await part(transaction.commit());
       transaction = null;
       this.#idle = true;
       onCommitted(piece.ends, { bytes, messages: count, ms: performance.now() - began });
     }
     // What is open is not committed: the next start reads the position and takes it again from the slot.
     if (transaction) await transaction.abort();
+  }
+
+  /** The coordinator aborts what takes too long, and tells so only by refusing what comes next. */
+  #explain(error: unknown, began: number): never {
+    const ms = Math.round(performance.now() - began);
+    if (ms < this.#options.transactionTimeoutMs) throw error;
+    throw new Error(
+      `a Kafka transaction was not finished in ${ms} ms, longer than KAFKA_TRANSACTION_TIMEOUT (${this.#options.transactionTimeoutMs} ms) allows; a SIIRAyS transaction that is so large needs a longer one (at most the broker's transaction.max.timeout.ms)`,
+      { cause: error },
+    );
   }
 
   /** Ends `run` after the request under way. */
