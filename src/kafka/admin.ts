@@ -26,7 +26,7 @@ export async function ensureTopics(
           topic,
           numPartitions: 1,
           replicationFactor: config.replicationFactor,
-          configEntries: Object.entries(topic === topics.position ? compacted() : kept(config)).map(
+          configEntries: Object.entries(topic === topics.position ? compacted(config) : kept(config)).map(
             ([name, value]) => ({
               name,
               value,
@@ -51,11 +51,15 @@ function kept(config: KafkaConfig): Record<string, string> {
   };
 }
 
-/** Small segments, so that the one live record is never far from the end. */
-function compacted(): Record<string, string> {
+/**
+ * Small segments, so that the one live record is never far from the end. A position can hold a whole request, and so be
+ * larger than any message.
+ */
+function compacted(config: KafkaConfig): Record<string, string> {
   return {
     'cleanup.policy': 'compact',
-    'segment.bytes': '1048576',
+    'max.message.bytes': String(2 * config.maxMessageBytes),
+    'segment.bytes': String(Math.max(1_048_576, 4 * config.maxMessageBytes)),
     'segment.ms': '3600000',
     'min.cleanable.dirty.ratio': '0.1',
   };

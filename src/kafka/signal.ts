@@ -1,21 +1,24 @@
 import { z } from 'zod';
 
+/** Ids and names end up in the position, which every Kafka transaction carries: they must be short. */
+const short = z.string().min(1).max(200);
+
 /** A request to the producer, in the topic siirays.signal, as JSON. An id is accepted once. */
 export const signalSchema = z.discriminatedUnion('kind', [
   z.object({
-    id: z.string().min(1),
+    id: short,
     kind: z.literal('snapshot'),
-    connector: z.string().min(1),
+    connector: short,
     /** `schema.table` */
-    tables: z.array(z.string().min(1)).min(1),
+    tables: z.array(short).min(1).max(10_000),
   }),
   z.object({
-    id: z.string().min(1),
+    id: short,
     kind: z.literal('rows'),
-    connector: z.string().min(1),
-    table: z.string().min(1),
+    connector: short,
+    table: short,
     /** PostgreSQL texts of the key columns, in the order of the table's identity. */
-    keys: z.array(z.array(z.string())).min(1).max(10_000),
+    keys: z.array(z.array(z.string()).min(1)).min(1).max(10_000),
   }),
 ]);
 

@@ -17,6 +17,9 @@ function isLoading(error: Error): boolean {
 }
 
 export interface SingleReader {
+  /** Fetches no more for now; what was fetched already still comes. */
+  pause(): void;
+  resume(): void;
   /** Ends reading; resolves when the client is closed. */
   stop(): Promise<void>;
 }
@@ -69,6 +72,8 @@ export async function readTopic(options: {
   consumer.seek({ topic, partition: 0, offset: from });
   await running;
   return {
+    pause: () => consumer.pause([{ topic }]),
+    resume: () => consumer.resume([{ topic }]),
     async stop() {
       failed = true;
       await consumer.disconnect();
