@@ -38,7 +38,7 @@ export const TEXT_VALUES: pg.CustomTypesConfig = {
  * fails by itself; without a listener they would end the process.
  */
 export async function connect(config: pg.ClientConfig): Promise<pg.Client> {
-  const client = new pg.Client({ connectionTimeoutMillis: 10_000, keepAlive: true, ...config });
+  const client = new pg.Client({ connectionTimeoutMillis: 5_000, keepAlive: true, ...config });
   client.on('error', () => undefined);
   await client.connect();
   return client;

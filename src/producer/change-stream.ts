@@ -45,22 +45,24 @@ export class ChangeStream {
   readonly #options: ChangeStreamOptions;
   readonly #outgoing: Outgoing;
   readonly #relations = new Map<number, TableWriter>();
-  /** The newest writer of each `schema.table` that the stream has seen. */
-  readonly #current = new Map<string, TableWriter>();
   readonly #chunks = new Set<Chunk>();
-  readonly delivered = new DeliveredXids();
+  readonly delivered: DeliveredXids;
   #position: Position;
   #resumedAt: Lsn;
   #transaction: OpenTransaction | null = null;
   #lastSkipped: { xid: number; commitLsn: Lsn } | null = null;
   #checked = false;
   #passed: Lsn = 0n;
+  /** What the last position given to `outgoing` says. */
+  #written: Lsn;
 
   constructor(options: ChangeStreamOptions) {
     this.#options = options;
     this.#outgoing = options.outgoing;
     this.#position = options.position;
     this.#resumedAt = options.position.end_lsn;
+    this.#written = options.position.end_lsn;
+    this.delivered = new DeliveredXids(options.position.unseen);
   }
 
   /** What holds once everything handed to `outgoing` is in Kafka. */
@@ -110,7 +112,9 @@ export class ChangeStream {
   /** From now on the relation's events are written by this writer. */
   learn(relation: RelationMessage, writer: TableWriter): void {
     this.#relations.set(relation.oid, writer);
-    this.#current.set(writer.name, writer);
+    for (const chunk of this.#chunks) {
+      if (chunk.table === writer.name) chunk.describe(writer.encoder.shape.fingerprint);
+    }
   }
 
   /** The server says that it has sent everything below `lsn`. */
@@ -121,10 +125,15 @@ export class ChangeStream {
     if (at > this.#passed) this.#passed = at;
   }
 
-  /** Moves the position forward over WAL that holds nothing of ours. Between transactions only. */
-  advance(lsn: Lsn): void {
-    if (this.#transaction || lsn <= this.#position.end_lsn) return;
-    this.#end({ ...this.#position, end_lsn: lsn });
+  /**
+   * Writes a position that has moved forward over WAL that holds nothing of ours, empty transactions included (before
+   * PostgreSQL 15 every foreign one comes as such). Between transactions only.
+   */
+  advance(): void {
+    if (this.#transaction) return;
+    let end = this.#position.end_lsn;
+    if (this.#passed > end) end = this.#passed;
+    if (end > this.#written) this.#end({ ...this.#position, end_lsn: end });
   }
 
   /** Writes the position as it is, changed in what concerns requests. Between transactions only. */
@@ -133,19 +142,19 @@ export class ChangeStream {
     if (write) this.#end(this.#position);
   }
 
-  /** From now on the chunk hears of its table's changes. */
-  watch(chunk: Chunk): void {
+  /**
+   * From now on the chunk hears of its table's changes. Returns the transactions of which it has not heard, the one under
+   * way included: its first changes are gone.
+   */
+  watch(chunk: Chunk): DeliveredXids {
     this.#chunks.add(chunk);
+    const before = this.delivered.copy();
+    if (this.#transaction) before.add(this.#transaction.xid);
+    return before;
   }
 
   unwatch(chunk: Chunk): void {
     this.#chunks.delete(chunk);
-  }
-
-  /** Whether a chunk, once the stream has passed its barrier, can be published here. */
-  fits(chunk: Chunk): boolean {
-    const current = chunk.shape && this.#current.get(chunk.table);
-    return !current || current.encoder.shape.fingerprint === chunk.shape.fingerprint;
   }
 
   /**
@@ -243,6 +252,10 @@ export class ChangeStream {
   #event(op: Op, writer: TableWriter, before: Tuple | null, after: Tuple | null, lsn: string): void {
     const transaction = this.#transaction;
     if (!transaction) throw new Error('a change outside a transaction in the replication stream');
+    // Also of what is skipped: Kafka has it already, so that a chunk that comes later must not be older.
+    if (this.#chunks.size > 0 && op !== 'r' && !transaction.context.snapshot) {
+      this.#tellChunks(transaction.xid, writer, op, before, after);
+    }
     if (transaction.skipped) return;
     if (!transaction.begun) this.#writeBegin('stream');
     if (writer.events === 0) transaction.touched.push(writer);
@@ -256,16 +269,14 @@ export class ChangeStream {
       collectionOrder: writer.events,
     };
     this.#outgoing.add(writer.topic, writer.encoder.encode(op, before, after, transaction.context, place) as Message);
-    if (this.#chunks.size > 0 && op !== 'r' && !transaction.context.snapshot) {
-      this.#tellChunks(transaction.xid, writer.name, op, before, after);
-    }
   }
 
   /** Tuples are copied once: the message that they lie in is valid during the call only. */
-  #tellChunks(xid: number, table: string, op: 'c' | 'u' | 'd' | 't', before: Tuple | null, after: Tuple | null): void {
+  #tellChunks(xid: number, writer: TableWriter, op: Exclude<Op, 'r'>, before: Tuple | null, after: Tuple | null): void {
+    const shape = writer.encoder.shape.fingerprint;
     for (const chunk of this.#chunks) {
-      if (chunk.table !== table) continue;
-      chunk.change(xid, { op, before: before && Buffer.from(before), after: after && Buffer.from(after) });
+      if (chunk.table !== writer.name) continue;
+      chunk.change(xid, { op, shape, before: before && Buffer.from(before), after: after && Buffer.from(after) });
     }
   }
 
@@ -311,8 +322,9 @@ export class ChangeStream {
   }
 
   #end(position: Position): void {
-    this.#position = position;
-    this.#outgoing.end(position);
+    this.#position = { ...position, unseen: this.delivered.list() };
+    this.#written = position.end_lsn;
+    this.#outgoing.end(this.#position);
   }
 
   /**

@@ -21,7 +21,11 @@ interface TableRow {
   selectable: string;
   published: string;
   identity: string | null;
+  /** An index that can identify rows, by the table's replica identity. */
   has_key: string;
+  has_primary_key: string;
+  /** The publication's WHERE clause for the table. */
+  filter: string | null;
   columns: string;
 }
 
@@ -50,8 +54,10 @@ const TABLES = `
   SELECT w.schema, w."table", c.oid IS NOT NULL AS present,
          c.oid IS NOT NULL AND has_table_privilege(c.oid, 'SELECT') AS selectable,
          p.tablename IS NOT NULL AS published, c.relreplident AS identity,
-         EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid
-                   AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) AS has_key,
+         EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND CASE c.relreplident
+                   WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END) AS has_key,
+         EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisprimary) AS has_primary_key,
+         to_jsonb(p) ->> 'rowfilter' AS filter,
          coalesce((SELECT json_agg(a.attname) FROM pg_attribute a
                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]')::text AS columns
     FROM unnest($1::text[], $2::text[]) AS w (schema, "table")
@@ -162,13 +168,20 @@ function* tableProblems(
   if (!identified) {
     yield {
       what: `table ${name} has no replica identity: published so, PostgreSQL would refuse its own UPDATE and DELETE`,
-      cure: `ALTER TABLE ${relation} REPLICA IDENTITY FULL;`,
+      cure: `ALTER TABLE ${relation} REPLICA IDENTITY ${row.has_primary_key === 't' ? 'DEFAULT' : 'FULL'};`,
     };
   }
   if (row.published !== 't' && server.publication !== null) {
     yield {
       what: `table ${name} is not in publication ${publication}`,
       cure: `ALTER PUBLICATION ${quoteIdentifier(publication)} ADD TABLE ${relation};`,
+    };
+  }
+  if (row.filter !== null) {
+    const [name, set] = [quoteIdentifier(publication), relation];
+    yield {
+      what: `publication ${publication} leaves out rows of ${row.schema}.${row.table}: WHERE ${row.filter}`,
+      cure: `ALTER PUBLICATION ${name} DROP TABLE ${set}; ALTER PUBLICATION ${name} ADD TABLE ${set};`,
     };
   }
 }

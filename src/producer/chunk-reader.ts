@@ -1,24 +1,28 @@
 import type pg from 'pg';
-import Cursor from 'pg-cursor';
+import type { TableShape } from '../kafka/change-event.ts';
 import { type Tuple, tupleOf } from '../kafka/tuple.ts';
-import { quoteIdentifier, quoteRelation } from '../postgres/identifier.ts';
+import { quoteRelation } from '../postgres/identifier.ts';
 import { type Lsn, parseLsn } from '../postgres/lsn.ts';
 import { connect, disconnect, setLocal, TEXT_VALUES, VALUE_SETTINGS } from '../postgres/session.ts';
 import type { ChunkRead } from './chunk.ts';
+import { readFollowing, readKeys, readWhole } from './chunk-rows.ts';
+import { nextXid, type PublicationStart } from './publication-start.ts';
 import { type CatalogTable, readCatalog, shapeOfCatalog } from './table-catalog.ts';
-import { parseXidSnapshot } from './xid-snapshot.ts';
-
-/** Rows that one fetch of the cursor brings. */
-const FETCH = 500;
+import { parseXidSnapshot, type XidSnapshot } from './xid-snapshot.ts';
 
 /** Which rows of a table are read. */
 export type Range =
-  /** Those whose key follows `after` (null: from the first), as many as the limits allow. */
-  | { kind: 'following'; after: string[] | null }
+  /**
+   * Those whose key follows `after` (null: from the first), as many as the limits allow. Where the table no longer has the
+   * shape with this fingerprint its key may be another: then it is read from the first again.
+   */
+  | { kind: 'following'; after: string[] | null; shape: string | null }
   /** Those with one of these keys; a table without a key is read whole. */
   | { kind: 'keys'; keys: string[][] };
 
 export interface ReadResult extends ChunkRead {
+  /** Asked-for keys that no row has, as rows of nothing but the key. */
+  absent: Tuple[];
   /** Key of the last row, for the next chunk. */
   lastKey: string[] | null;
   /** Whether the table's end was reached. */
@@ -29,13 +33,26 @@ export interface ChunkReaderOptions {
   /** SIIRAyS, or the PgBouncer before it. */
   url: string;
   publication: string;
+  publicationStart: PublicationStart;
   lockTimeoutMs: number;
   chunkRows: number;
   chunkBytes: number;
 }
 
-/** The table asked for is not published, or no longer there. */
+/** The table asked for is not published. */
 export class TableNotPublished extends Error {}
+
+/** The table was published while transactions were open that may have written to it before. */
+export class TableTooNew extends Error {}
+
+/** The keys that were asked for do not fit the table. */
+export class UnfitKeys extends Error {}
+
+/**
+ * What each reading transaction sets beside the values' settings. A filtering row security policy is an error, not a
+ * smaller table; and a reader that hangs must not hold back SIIRAyS's vacuum.
+ */
+const READING = { row_security: 'off', idle_in_transaction_session_timeout: '60s' };
 
 /**
  * Reads parts of SIIRAyS's tables, each in a short read-only transaction of its own, through PgBouncer where one is
@@ -50,48 +67,47 @@ export class ChunkReader {
   }
 
   /**
-   * One chunk. The lock is taken before the snapshot: a rewriting ALTER TABLE in between would show an empty table.
-   * The barrier is read last, so that every commit that the snapshot sees lies below it.
-   * @throws TableNotPublished; PostgreSQL's 55P03 where the lock was not to be had in time
+   * One chunk. The lock (on the partitions too) is taken before the snapshot: a rewriting ALTER TABLE in between would
+   * show an empty table. The barrier is read last, so that every commit that the snapshot sees lies below it.
+   * @throws TableNotPublished; TableTooNew; UnfitKeys; PostgreSQL's 55P03 where the lock was not to be had in time, 22xxx where a key
+   * is no value of its column's type
    */
   async read(schema: string, table: string, range: Range): Promise<ReadResult> {
+    const { publication, publicationStart, lockTimeoutMs } = this.#options;
     const client = await this.#connected();
     try {
       await client.query(
-        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${setLocal(VALUE_SETTINGS)}; SET LOCAL lock_timeout = ${this.#options.lockTimeoutMs}`,
+        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${setLocal({ ...VALUE_SETTINGS, ...READING, lock_timeout: `${lockTimeoutMs}` })}`,
       );
-      await client.query(`LOCK TABLE ONLY ${quoteRelation(schema, table)} IN ACCESS SHARE MODE`);
-      const [described] = await readCatalog(client, this.#options.publication, { schema, table });
-      if (!described)
-        throw new TableNotPublished(`${schema}.${table} is not in publication ${this.#options.publication}`);
+      await client.query(`LOCK TABLE ${quoteRelation(schema, table)} IN ACCESS SHARE MODE`);
+      const [described] = await readCatalog(client, publication, { schema, table });
+      if (!described) throw new TableNotPublished(`${schema}.${table} is not in publication ${publication}`);
+      const snapshot = await currentSnapshot(client);
+      if (!publicationStart.isNoted(described.oid)) publicationStart.note([described.oid], await nextXid(client));
+      if (!publicationStart.reached(described.oid, snapshot.xmin)) {
+        throw new TableTooNew(`transactions that are older than the publication of ${schema}.${table} are still open`);
+      }
       const shape = shapeOfCatalog(described);
-      const { rows, lastKey, complete } = await this.#rows(client, described, shape.key, range);
-      const { rows: last } = await client.query<{ snapshot: string; lsn: string }>(
-        'SELECT pg_current_snapshot()::text AS snapshot, pg_current_wal_insert_lsn()::text AS lsn',
-      );
+      const { rows, absent, lastKey, complete } = await this.#rows(client, described, shape, range);
+      const { rows: last } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
       await client.query('COMMIT');
-      const snapshot = parseXidSnapshot(last[0]!.snapshot);
-      return { shape, rows, snapshot, barrier: parseLsn(last[0]!.lsn), lastKey, complete };
+      return { shape, rows, absent, snapshot, barrier: parseLsn(last[0]!.lsn), lastKey, complete };
     } catch (error) {
       await this.close();
       throw error;
     }
   }
 
-  /** How far SIIRAyS's WAL is flushed now. */
-  async flushLsn(): Promise<Lsn> {
-    const { rows } = await (await this.#connected()).query<{ lsn: string }>(
-      `SELECT pg_current_wal_flush_lsn()::text AS lsn`,
+  /**
+   * How far SIIRAyS's WAL is flushed now, and how long an asynchronous commit may take to be: three times
+   * wal_writer_delay (PostgreSQL manual, 28.4 "Asynchronous Commit").
+   */
+  async flushed(): Promise<{ lsn: Lsn; delayMs: number }> {
+    const { rows } = await (await this.#connected()).query<{ lsn: string; delay: string }>(
+      `SELECT pg_current_wal_flush_lsn()::text AS lsn,
+              (SELECT setting FROM pg_settings WHERE name = 'wal_writer_delay') AS delay`,
     );
-    return parseLsn(rows[0]!.lsn);
-  }
-
-  /** The oldest transaction id that a snapshot taken now might not see. */
-  async xmin(): Promise<bigint> {
-    const { rows } = await (await this.#connected()).query<{ xmin: string }>(
-      `SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin`,
-    );
-    return BigInt(rows[0]!.xmin);
+    return { lsn: parseLsn(rows[0]!.lsn), delayMs: 3 * Number(rows[0]!.delay) };
   }
 
   async close(): Promise<void> {
@@ -112,48 +128,38 @@ export class ChunkReader {
   async #rows(
     client: pg.Client,
     table: CatalogTable,
-    key: number[],
+    { key, fingerprint }: TableShape,
     range: Range,
-  ): Promise<{ rows: Tuple[]; lastKey: string[] | null; complete: boolean }> {
-    const columns = table.columns.map((column) => quoteIdentifier(column.name)).join(', ') || 'NULL';
-    const keys = key.map((place) => quoteIdentifier(table.columns[place]!.name));
-    const types = key.map((place) => table.columns[place]!.type);
-    // ONLY is not used for the rows: a partitioned table's rows lie in its partitions.
-    let sql = `SELECT ${columns} FROM ${quoteRelation(table.schema, table.table)}`;
-    const values: string[] = [];
-    const place = (text: string, type: string): string => {
-      values.push(text);
-      return `$${values.length}::text::${type}`;
-    };
-    if (range.kind === 'keys' && keys.length > 0) {
-      const tuples = range.keys.map((parts) => `(${parts.map((part, i) => place(part, types[i]!)).join(', ')})`);
-      sql += ` WHERE (${keys.join(', ')}) IN (${tuples.join(', ')})`;
-    } else if (keys.length > 0) {
-      const after = range.kind === 'following' ? range.after : null;
-      if (after) {
-        sql += ` WHERE (${keys.join(', ')}) > (${after.map((part, i) => place(part, types[i]!)).join(', ')})`;
-      }
-      sql += ` ORDER BY ${keys.join(', ')}`;
+  ): Promise<Pick<ReadResult, 'rows' | 'absent' | 'lastKey' | 'complete'>> {
+    const { chunkRows, chunkBytes } = this.#options;
+    if (key.length === 0) {
+      return { rows: await readWhole(client, table, chunkBytes), absent: [], lastKey: null, complete: true };
     }
-    const bounded = range.kind === 'following' && keys.length > 0;
-    if (bounded) sql += ` LIMIT ${this.#options.chunkRows}`;
-    const cursor = client.query(new Cursor<(string | null)[]>(sql, values, { rowMode: 'array', types: TEXT_VALUES }));
-    const rows: Tuple[] = [];
-    let bytes = 0;
-    let last: (string | null)[] | null = null;
-    let ended = false;
-    while (!ended && !(bounded && bytes >= this.#options.chunkBytes)) {
-      const batch = await cursor.read(FETCH);
-      for (const row of batch) {
-        const tuple = tupleOf(row);
-        rows.push(tuple);
-        bytes += tuple.length;
-        last = row;
-      }
-      ended = batch.length < FETCH;
+    if (range.kind === 'following') {
+      const after = range.shape === fingerprint ? range.after : null;
+      const limit = { rows: chunkRows, bytes: chunkBytes };
+      return { ...(await readFollowing(client, table, key, after, limit)), absent: [] };
     }
-    await cursor.close();
-    const complete = ended && (!bounded || rows.length < this.#options.chunkRows);
-    return { rows, lastKey: last && key.map((p) => last![p]!), complete };
+    if (range.keys.some((parts) => parts.length !== key.length)) {
+      throw new UnfitKeys(`a key of ${table.schema}.${table.table} has ${key.length} columns`);
+    }
+    const { rows, absent } = await readKeys(client, table, key, range.keys, chunkBytes);
+    const width = table.columns.length;
+    return { rows, absent: absent.map((parts) => keyRow(width, key, parts)), lastKey: null, complete: true };
   }
+}
+
+/** What the transactions of now see. */
+export async function currentSnapshot(client: pg.ClientBase): Promise<XidSnapshot> {
+  const { rows } = await client.query<{ snapshot: string }>('SELECT pg_current_snapshot()::text AS snapshot');
+  return parseXidSnapshot(rows[0]!.snapshot);
+}
+
+/** A row of nothing but its key: what a deletion of an absent row is published as. */
+function keyRow(width: number, key: number[], parts: string[]): Tuple {
+  const values: (string | null)[] = new Array(width).fill(null);
+  key.forEach((place, i) => {
+    values[place] = parts[i]!;
+  });
+  return tupleOf(values);
 }

@@ -7,6 +7,8 @@ import { sees, type XidSnapshot } from './xid-snapshot.ts';
 /** A change of the chunk's table; tuples are copies that may be kept. */
 export interface HeldChange {
   op: 'c' | 'u' | 'd' | 't';
+  /** Fingerprint of the shape in which the stream sent it. */
+  shape: string;
   before: Tuple | null;
   after: Tuple | null;
 }
@@ -34,7 +36,10 @@ export class Chunk {
   #read: ChunkRead | null = null;
   #keyed = new Map<string, Tuple>();
   #bag: Map<string, { row: Tuple; count: number }> | null = null;
-  #overflow = false;
+  /** It cannot be published, whatever comes: it has to be read again. */
+  #spoilt = false;
+  /** Fingerprints of the shapes in which the stream has described the table since the read began. */
+  readonly #described = new Set<string>();
   #absent = new Map<string, Tuple>();
 
   /** @param limit bytes of changes that may gather during the read; more, and the chunk is read again */
@@ -49,7 +54,7 @@ export class Chunk {
       const bytes = (change.before?.length ?? 0) + (change.after?.length ?? 0) + 64;
       this.#logBytes += bytes;
       if (this.#logBytes > this.#limit) {
-        this.#overflow = true;
+        this.#spoilt = true;
         this.#log.length = 0;
       } else {
         this.#log.push({ xid, change, bytes });
@@ -59,27 +64,40 @@ export class Chunk {
     if (!sees(this.#read!.snapshot, xid)) this.#apply(change);
   }
 
+  /** The stream has described the table, as it does before the first change of a new shape. */
+  describe(shape: string): void {
+    this.#described.add(shape);
+  }
+
   /**
    * Takes what was read. Returns false where it has to be read again: a transaction that had been delivered before the
    * read began is not seen by it, or too much changed meanwhile.
-   * @param asked rows of nothing but the key that was asked for, where the read was one of certain keys
+   * @param absent rows of nothing but the key: asked-for keys that the read did not find
    */
-  arrive(read: ChunkRead, deliveredBefore: DeliveredXids, asked: Tuple[] = []): boolean {
-    if (this.#overflow || deliveredBefore.anyUnseen(read.snapshot)) return false;
+  arrive(read: ChunkRead, deliveredBefore: DeliveredXids, absent: Tuple[] = []): boolean {
+    if (this.#spoilt || deliveredBefore.anyUnseen(read.snapshot)) return false;
     const log = this.#log!;
     this.#log = null;
     this.#read = read;
     if (read.shape.key.length > 0) {
       for (const row of read.rows) this.#keyed.set(tupleKey(row, read.shape.key), row);
-      for (const row of asked) {
-        const key = tupleKey(row, read.shape.key);
-        if (!this.#keyed.has(key)) this.#absent.set(key, row);
-      }
+      for (const row of absent) this.#absent.set(tupleKey(row, read.shape.key), row);
     } else {
       this.#bag = new Map();
       for (const row of read.rows) this.#put(row, 1);
     }
     for (const { xid, change } of log) if (!sees(read.snapshot, xid)) this.#apply(change);
+    return !this.#spoilt;
+  }
+
+  /**
+   * Whether it may be published at this place of the stream: not where the table has been described in another shape
+   * since the read began. An older description is no hindrance: the read has seen the change of the table, though the
+   * stream sends no description before the next row.
+   */
+  get fits(): boolean {
+    if (this.#spoilt || !this.#read) return false;
+    for (const shape of this.#described) if (shape !== this.#read.shape.fingerprint) return false;
     return true;
   }
 
@@ -112,6 +130,10 @@ export class Chunk {
   }
 
   #apply(change: HeldChange): void {
+    if (change.shape !== this.#read!.shape.fingerprint) {
+      this.#spoilt = true;
+      return;
+    }
     if (change.op === 't') {
       this.#keyed.clear();
       this.#bag?.clear();

@@ -1,24 +1,34 @@
-import { sees, widenXid, type XidSnapshot } from './xid-snapshot.ts';
+import { sees, type XidSnapshot } from './xid-snapshot.ts';
 
 /**
  * Transactions that the stream has delivered and that a later snapshot may still not see: a commit is streamed before it
- * becomes visible, with a waiting synchronous standby for as long as one likes.
+ * becomes visible, with a waiting synchronous standby for as long as one likes. What one snapshot has seen, every later
+ * one sees, so that few are kept.
  */
 export class DeliveredXids {
-  readonly #xids = new Set<number>();
+  readonly #xids: Set<number>;
+  #newest: XidSnapshot | null = null;
+
+  /** @param xids those that an earlier run of the producer has delivered */
+  constructor(xids: Iterable<number> = []) {
+    this.#xids = new Set(xids);
+  }
 
   get size(): number {
     return this.#xids.size;
   }
 
+  list(): number[] {
+    return [...this.#xids];
+  }
+
   /** Those of now, whatever comes later. */
   copy(): DeliveredXids {
-    const copy = new DeliveredXids();
-    for (const xid of this.#xids) copy.#xids.add(xid);
-    return copy;
+    return new DeliveredXids(this.#xids);
   }
 
   add(xid: number): void {
+    if (this.#newest && sees(this.#newest, xid)) return;
     this.#xids.add(xid);
   }
 
@@ -28,8 +38,9 @@ export class DeliveredXids {
     return false;
   }
 
-  /** Forgets those below a snapshot's xmin: every later snapshot sees them. */
-  forgetBelow(xmin: bigint): void {
-    for (const xid of this.#xids) if (widenXid(xid, xmin) < xmin) this.#xids.delete(xid);
+  /** Forgets those that a snapshot sees. */
+  forgetSeen(snapshot: XidSnapshot): void {
+    if (!this.#newest || snapshot.xmax > this.#newest.xmax) this.#newest = snapshot;
+    for (const xid of this.#xids) if (sees(snapshot, xid)) this.#xids.delete(xid);
   }
 }

@@ -1,30 +1,25 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { ProducerConfig } from '../config/types.ts';
 import { ensureTopics } from '../kafka/admin.ts';
 import { createRegistry } from '../kafka/registry.ts';
-import { decodeSignal, type Signal } from '../kafka/signal.ts';
-import { lastRecord, readTopic, type SingleReader } from '../kafka/single-reader.ts';
+import { lastRecord } from '../kafka/single-reader.ts';
 import { topicsFor } from '../kafka/topics.ts';
 import { TRANSACTION_KEY_SCHEMA, TRANSACTION_SCHEMA } from '../kafka/transaction-record.ts';
 import { formatLsn, type Lsn } from '../postgres/lsn.ts';
 import { disconnect } from '../postgres/session.ts';
+import { Accepting } from './accepting.ts';
 import { ChangeStream } from './change-stream.ts';
-import { ChunkReader } from './chunk-reader.ts';
+import { ChunkReader, currentSnapshot } from './chunk-reader.ts';
 import { ClearableSignal } from './clearable-signal.ts';
 import { Outgoing } from './outgoing.ts';
-import {
-  ACCEPTED_KEPT,
-  brokenHistory,
-  decodePosition,
-  newHistory,
-  type PendingRequest,
-  type Position,
-} from './position.ts';
+import { brokenHistory, decodePosition, newHistory, type Position } from './position.ts';
 import type { ProducerMetrics } from './producer-metrics.ts';
+import { nextXid, PublicationStart } from './publication-start.ts';
 import { SlotStream } from './slot-stream.ts';
 import { SnapshotRunner } from './snapshot-runner.ts';
-import { connectSource, ensureSlot, identifySource } from './source-session.ts';
+import { connectSource, ensureSlot, identifySource, slotPosition } from './source-session.ts';
 import { StreamFeed } from './stream-feed.ts';
 import { TableEncoders } from './table-encoders.ts';
 import { TransactionWriter } from './transaction-writer.ts';
@@ -51,6 +46,8 @@ const CONFIRM_MS = 500;
 const IDLE_POSITION_MS = 10_000;
 const IDLE_POSITION_BYTES = 16n * 1024n * 1024n;
 const POSITION_READ_MS = 30_000;
+/** How long each part is waited for at the end. */
+const CLOSE_MS = 1_500;
 
 /**
  * One life of the producer, from the slot to the first error. Resolves when `signal` aborts; throws what went wrong.
@@ -78,6 +75,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   try {
     const catalogue = await connectSource(config.siirays.url);
     closing.push(() => disconnect(catalogue));
+    // Making a slot, or a lock on a table that is being resolved, may take long: at the end nobody waits for it.
+    ended.addEventListener('abort', () => disconnect(catalogue), { once: true });
     await ensureTopics(kafka, config.kafka, topics, []);
     const transactionIds = {
       key: await registry.register(`${topics.transaction}-key`, JSON.stringify(TRANSACTION_KEY_SCHEMA)),
@@ -95,10 +94,16 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
         known.add(topic);
       },
     });
-    if (await ensureSlot(catalogue, config.siirays.slot)) {
-      log.info({ event: 'slot_created', slot: config.siirays.slot }, 'replication slot created');
-    }
-    const tables = (await encoders.describe(catalogue)).map((table) => topics.table(table.schema, table.table));
+    const published = await encoders.describe(catalogue);
+    const publicationStart = new PublicationStart();
+    const created = await ensureSlot(catalogue, config.siirays.slot);
+    if (created) log.info({ event: 'slot_created', slot: config.siirays.slot }, 'replication slot created');
+    // A new slot begins only when all who were writing have ended: what was published before it is streamed whole.
+    publicationStart.note(
+      published.map((table) => table.oid),
+      created ? 0n : await nextXid(catalogue),
+    );
+    const tables = published.map((table) => topics.table(table.schema, table.table));
     await ensureTopics(kafka, config.kafka, topics, tables);
     for (const topic of tables) known.add(topic);
     await encoders.prepare();
@@ -123,6 +128,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     slot.pause();
     const held = slot;
     closing.unshift(() => held.close());
+    // From here on the server must hear of us: fencing and reading the position may take longer than it waits. It is told
+    // what it knows already, since less would turn the slot back.
+    confirmed = await slotPosition(catalogue, config.siirays.slot);
+    const confirming = setInterval(() => held.confirm(confirmed).catch(fail), CONFIRM_MS);
+    closing.unshift(async () => clearInterval(confirming));
 
     await writer.fence();
     const position = await startPosition(options, catalogue, topics.position);
@@ -160,11 +170,21 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const reader = new ChunkReader({
       url: config.siirays.readUrl,
       publication: config.siirays.publication,
+      publicationStart,
       lockTimeoutMs: config.snapshot.lockTimeoutMs,
       chunkRows: config.snapshot.chunkRows,
       chunkBytes: config.snapshot.chunkBytes,
     });
     closing.push(() => reader.close());
+    const requested = new ClearableSignal();
+    const accepting = new Accepting({
+      stream,
+      log,
+      between: (when, act) => liveFeed.between(when, act),
+      limit: config.kafka.maxMessageBytes / 2,
+      onAccepted: () => requested.set(),
+      onError: fail,
+    });
     const runner = new SnapshotRunner({
       stream,
       reader,
@@ -172,8 +192,12 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       log,
       between: (when, publish) => liveFeed.between(when, publish),
       room: async () => {
-        while (full()) await room.wait();
+        while (full()) {
+          ended.throwIfAborted();
+          await room.wait();
+        }
       },
+      onServed: () => accepting.accept(),
       logLimit: config.snapshot.chunkBytes * 4,
       signal: ended,
     });
@@ -197,13 +221,14 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       await writing.catch(() => undefined);
     });
 
-    const requested = new ClearableSignal();
     const serving = serve(runner, requested, ended);
     serving.catch(fail);
     closing.unshift(async () => {
       requested.set();
       room.set();
       liveFeed.end(new Error('the producer stops'));
+      // What is being read is given up.
+      await reader.close();
       await serving.catch(() => undefined);
     });
 
@@ -215,18 +240,26 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       else feed.onKeepalive(lsn);
     }
     writer.wake();
-    held.resume();
-    const signals = await followSignals(options, topics.signal, stream, liveFeed, requested, fail);
-    closing.unshift(() => signals.stop());
+    liveFeed.roomAgain();
+    closing.unshift(() => accepting.stop());
+    await accepting.follow(kafka, topics.signal);
     requested.set();
     options.onReady();
 
     let idleSince = performance.now();
+    let looking = false;
     const timer = setInterval(() => {
-      held.confirm(confirmed).catch(fail);
       metrics.passed(stream.passed, outgoing.bytes);
-      const idle =
-        writer.isIdle && liveFeed.isCaughtUp && !stream.inTransaction && committed.end_lsn === stream.position.end_lsn;
+      if (stream.delivered.size > 0 && !looking) {
+        looking = true;
+        currentSnapshot(catalogue)
+          .then((snapshot) => stream.delivered.forgetSeen(snapshot))
+          .catch(fail)
+          .finally(() => {
+            looking = false;
+          });
+      }
+      const idle = writer.isIdle && liveFeed.isCaughtUp && !stream.inTransaction;
       const ahead = stream.passed - committed.end_lsn;
       if (!idle || ahead <= 0n) {
         if (!idle) idleSince = performance.now();
@@ -234,7 +267,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       }
       if (ahead >= IDLE_POSITION_BYTES || performance.now() - idleSince >= IDLE_POSITION_MS) {
         idleSince = performance.now();
-        stream.advance(stream.passed);
+        stream.advance();
         writer.wake();
       }
     }, CONFIRM_MS);
@@ -247,8 +280,11 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   } catch (error) {
     throw failure.signal.aborted ? failure.signal.reason : error;
   } finally {
-    for (const close of closing)
-      await close().catch((error: unknown) => log.debug({ event: 'close_failed', err: error }, 'closing'));
+    for (const close of closing) {
+      const closed = close().catch((error: unknown) => log.debug({ event: 'close_failed', err: error }, 'closing'));
+      // What is left behind is harmless: the next start fences it.
+      await Promise.race([closed, sleep(CLOSE_MS, null, { ref: false })]);
+    }
   }
 }
 
@@ -270,9 +306,7 @@ async function holdSlot(
         log.info({ event: 'slot_in_use', slot: config.siirays.slot, reason: (error as Error).message }, 'standing by');
       told = true;
       options.onStandby();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      setTimeout(resolve, SLOT_RETRY_MS);
-      await promise;
+      await sleep(SLOT_RETRY_MS);
     }
   }
 }
@@ -293,64 +327,14 @@ async function startPosition(
   return newHistory(source, previous);
 }
 
-/** Accepts signals from where the position says. */
-function followSignals(
-  { kafka, log }: PipelineOptions,
-  topic: string,
-  stream: ChangeStream,
-  feed: StreamFeed,
-  requested: ClearableSignal,
-  fail: (error: unknown) => void,
-): Promise<SingleReader> {
-  return readTopic({
-    kafka,
-    topic,
-    from: stream.position.signal_offset,
-    onError: fail,
-    onMessages: (messages) => {
-      const last = messages.at(-1);
-      if (!last) return;
-      const signals = messages.map((message) => decodeSignal(message.value)).filter((signal) => signal !== null);
-      feed
-        .between(
-          () => true,
-          () => {
-            const known = new Set(stream.position.accepted);
-            // An id is accepted once, also where both its signals came together.
-            const fresh = signals.filter((signal) => !known.has(signal.id) && known.add(signal.id));
-            const accepted = [...known].slice(-ACCEPTED_KEPT);
-            const requests = [...stream.position.requests, ...fresh.map(pending)];
-            stream.update({ signal_offset: String(BigInt(last.offset) + 1n), accepted, requests }, fresh.length > 0);
-            for (const { id, kind, connector } of fresh) {
-              log.info({ event: 'request_accepted', request: id, kind, connector }, 'rows will be read again');
-            }
-            requested.set();
-          },
-        )
-        .catch(fail);
-    },
-  });
-}
-
-function pending(signal: Signal): PendingRequest {
-  return {
-    id: signal.id,
-    kind: signal.kind,
-    connector: signal.connector,
-    tables: signal.kind === 'snapshot' ? signal.tables : [signal.table],
-    keys: signal.kind === 'rows' ? signal.keys : null,
-    begun: false,
-    table: 0,
-    after: null,
-    chunks: 0,
-    rows: 0,
-  };
-}
-
 async function serve(runner: SnapshotRunner, requested: ClearableSignal, ended: AbortSignal): Promise<void> {
   while (!ended.aborted) {
     await requested.wait();
-    await runner.drain();
+    try {
+      await runner.drain();
+    } catch (error) {
+      if (!ended.aborted) throw error;
+    }
   }
 }
 

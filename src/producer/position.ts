@@ -17,6 +17,8 @@ const pendingRequest = z.object({
   table: z.number().int(),
   /** Key of the last row published of that table; null before the first chunk. */
   after: z.array(z.string()).nullable(),
+  /** Fingerprint of the shape that `after` is a key of. */
+  shape: z.string().nullable().default(null),
   chunks: z.number().int(),
   rows: z.number().int(),
 });
@@ -35,13 +37,15 @@ const positionSchema = z.object({
   signal_offset: z.string(),
   accepted: z.array(z.string()),
   requests: z.array(pendingRequest),
+  /** Delivered transactions that no snapshot has shown yet, see DeliveredXids. */
+  unseen: z.array(z.number().int()).default([]),
 });
 
 /** What is in Kafka of SIIRAyS's history: everything whose commit ends at or below `end_lsn`, exclusively. */
 export type Position = Readonly<z.infer<typeof positionSchema>>;
 
-/** Ids of accepted requests that are remembered, so that a repeated signal is not served twice. */
-export const ACCEPTED_KEPT = 1_000;
+/** Ids of accepted requests that are remembered, so that a signal repeated soon after is not served twice. */
+export const ACCEPTED_KEPT = 256;
 
 /** Writes a position as the JSON of its record. */
 export function encodePosition(position: Position): string {
@@ -100,5 +104,6 @@ export function newHistory(source: SourceIdentity, previous: Position | null): P
     signal_offset: previous?.signal_offset ?? '0',
     accepted: previous ? [...previous.accepted] : [],
     requests: [],
+    unseen: [],
   };
 }

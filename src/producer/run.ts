@@ -77,8 +77,10 @@ async function told(
   }
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, wait);
-  signal.addEventListener('abort', () => resolve(), { once: true });
+  const stop = (): void => resolve();
+  signal.addEventListener('abort', stop, { once: true });
   await promise;
+  signal.removeEventListener('abort', stop);
   clearTimeout(timer);
 }
 

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type pg from 'pg';
 import { LogicalReplicationService } from 'pg-logical-replication';
 import { AbstractPlugin } from 'pg-logical-replication/dist/output-plugins/abstract.plugin.js';
@@ -32,6 +33,9 @@ export interface SlotStreamHandler {
   onError(error: unknown): void;
 }
 
+/** How long the server is waited for at the end. */
+const CLOSE_MS = 1_000;
+
 /**
  * The replication session that holds the slot. Messages and keepalives come strictly in order, since the library's own
  * queue, which keepalives overtake, is not used: back-pressure stops the socket instead, so that at most what has been
@@ -62,7 +66,7 @@ export class SlotStream {
         connectionString: url,
         application_name: 'siirays-sync producer',
         options: startupOptions(settings),
-        connectionTimeoutMillis: 10_000,
+        connectionTimeoutMillis: 5_000,
         keepAlive: true,
       },
       // Left alone, the library acknowledges what was received, not what Kafka holds (its issue 174).
@@ -98,8 +102,7 @@ export class SlotStream {
     try {
       await started;
     } catch (error) {
-      stream.#ended = true;
-      await service.destroy();
+      await stream.close();
       throw error;
     }
     return stream;
@@ -126,15 +129,17 @@ export class SlotStream {
   /** Ends the session; the slot becomes free. */
   async close(): Promise<void> {
     this.#ended = true;
-    // A paused socket would not see the server's answer to the end.
+    // A paused socket would not see the server's answer to the end; a server that is gone gives none.
     this.resume();
+    const socket = this.#socket();
+    const timer = setTimeout(() => socket?.destroy(), CLOSE_MS);
     await this.#service.destroy();
+    clearTimeout(timer);
   }
 
   /** The library offers no way to its socket; it pauses it by the same path itself. */
-  #socket(): { pause(): void; resume(): void } | undefined {
-    const service = this.#service as unknown as { _connection: { stream: { pause(): void; resume(): void } } | null };
-    return service._connection?.stream;
+  #socket(): Socket | undefined {
+    return (this.#service as unknown as { _connection: { stream: Socket } | null })._connection?.stream;
   }
 
   #guard(handle: () => void): void {

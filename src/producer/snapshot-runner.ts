@@ -1,9 +1,15 @@
 import type { Logger } from 'pino';
-import { type Tuple, tupleOf } from '../kafka/tuple.ts';
 import { formatLsn } from '../postgres/lsn.ts';
 import type { ChangeStream } from './change-stream.ts';
 import { Chunk } from './chunk.ts';
-import { type ChunkReader, type Range, type ReadResult, TableNotPublished } from './chunk-reader.ts';
+import {
+  type ChunkReader,
+  type Range,
+  type ReadResult,
+  TableNotPublished,
+  TableTooNew,
+  UnfitKeys,
+} from './chunk-reader.ts';
 import type { PendingRequest } from './position.ts';
 import type { TableEncoders } from './table-encoders.ts';
 
@@ -16,17 +22,28 @@ export interface SnapshotRunnerOptions {
   between<T>(when: () => boolean, publish: () => T): Promise<T>;
   /** Waits until there is room for more in what waits for Kafka. */
   room(): Promise<void>;
+  /** A request is done: there is room for another among the accepted ones. */
+  onServed(): void;
   /** Bytes of changes that a chunk may gather while it is read. */
   logLimit: number;
   signal: AbortSignal;
 }
 
-/** Three times wal_writer_delay's largest usual value: by then asynchronous commits are flushed (manual, 28.4). */
-const FLUSHED_AFTER_MS = 700;
+/** How often the flush position is looked at while the stream does not reach a chunk's barrier. */
+const FLUSHED_MS = 200;
 
-/** PostgreSQL's error codes that mean "try again": lock not to be had, cancelled, table being changed. */
-const RETRIED = new Set(['55P03', '57014', '40001', '40P01']);
+/** PostgreSQL's error codes that mean "try again": lock not to be had, cancelled, table being changed, right missing. */
+const RETRIED = new Set(['55P03', '57014', '40001', '40P01', '42501']);
 const RETRY_MS = 500;
+/** A chunk that did not fit is read again after this, doubled each time up to RETRY_MS. */
+const AGAIN_MS = 20;
+/** Rows that are asked for by key are read so many at a time. */
+const KEYS_AT_ONCE = 500;
+
+/** The request cannot be served now, and another one waits that perhaps can. */
+class Postponed extends Error {}
+/** The request can never be served. */
+class Refused extends Error {}
 
 /**
  * Serves the accepted requests one after the other: reads chunks, holds them until the stream has passed their barrier,
@@ -41,19 +58,25 @@ export class SnapshotRunner {
 
   /** Serves requests until there is none; called again when one was accepted. */
   async drain(): Promise<void> {
-    for (let request = this.#first(); request && !this.#options.signal.aborted; request = this.#first()) {
+    const { log, signal, onServed } = this.#options;
+    for (let request = this.#first(); request && !signal.aborted; request = this.#first()) {
       const started = performance.now();
-      if (request.kind === 'snapshot') await this.#snapshot(request);
-      else await this.#rows(request);
-      this.#options.log.info(
-        {
-          event: 'request_served',
-          request: request.id,
-          kind: request.kind,
-          ms: Math.round(performance.now() - started),
-        },
-        'rows read again',
-      );
+      const { id, kind } = request;
+      try {
+        if (kind === 'snapshot') await this.#snapshot(request);
+        else await this.#rows(request);
+        const ms = Math.round(performance.now() - started);
+        log.info({ event: 'request_served', request: id, kind, ms }, 'rows read again');
+      } catch (error) {
+        if (error instanceof Postponed) {
+          await this.#reorder(this.#withOtherFirst());
+          continue;
+        }
+        if (!(error instanceof Refused)) throw error;
+        log.error({ event: 'request_refused', request: id, kind, reason: error.message }, 'a request is dropped');
+        await this.#reorder(this.#queue(null));
+      }
+      onServed();
     }
   }
 
@@ -67,6 +90,26 @@ export class SnapshotRunner {
     return change ? [{ ...first!, ...change }, ...rest] : rest;
   }
 
+  /** A request that may go before the first one: not a snapshot of the same connector, whose order matters. */
+  #other(): PendingRequest | undefined {
+    const [first, ...rest] = this.#options.stream.position.requests;
+    return rest.find((request) => request.kind === 'rows' || request.connector !== first!.connector);
+  }
+
+  #withOtherFirst(): PendingRequest[] {
+    const { requests } = this.#options.stream.position;
+    const other = this.#other();
+    return other ? [other, ...requests.filter((request) => request !== other)] : requests;
+  }
+
+  async #reorder(requests: PendingRequest[]): Promise<void> {
+    const { stream, between } = this.#options;
+    await between(
+      () => true,
+      () => stream.update({ requests }, true),
+    );
+  }
+
   async #snapshot(request: PendingRequest): Promise<void> {
     const { stream, between } = this.#options;
     if (!request.begun) {
@@ -76,7 +119,7 @@ export class SnapshotRunner {
       );
     }
     for (let table = request.table; table < request.tables.length; table++) {
-      await this.#table(request.tables[table]!, table, table === request.table ? request.after : null);
+      await this.#table(request.tables[table]!, table, table === request.table ? request : null);
     }
     await between(
       () => true,
@@ -84,15 +127,18 @@ export class SnapshotRunner {
     );
   }
 
-  async #table(name: string, place: number, from: string[] | null): Promise<void> {
-    let after = from;
+  async #table(name: string, place: number, from: PendingRequest | null): Promise<void> {
+    let after = from?.after ?? null;
+    let shape = from?.shape ?? null;
     for (let complete = false; !complete; ) {
-      complete = await this.#chunk(name, { kind: 'following', after }, (result) => {
+      complete = await this.#chunk(name, { kind: 'following', after, shape }, (result) => {
         const first = this.#first()!;
-        after = result.lastKey ?? after;
+        after = result.lastKey;
+        shape = result.shape.fingerprint;
         return this.#queue({
           table: result.complete ? place + 1 : place,
           after: result.complete ? null : after,
+          shape: result.complete ? null : shape,
           chunks: first.chunks + 1,
           rows: first.rows + result.rows.length,
         });
@@ -101,28 +147,34 @@ export class SnapshotRunner {
   }
 
   async #rows(request: PendingRequest): Promise<void> {
-    await this.#chunk(request.tables[0]!, { kind: 'keys', keys: request.keys ?? [] }, () => this.#queue(null));
+    for (let left = request.keys ?? []; left.length > 0; ) {
+      const keys = left.slice(0, KEYS_AT_ONCE);
+      await this.#chunk(request.tables[0]!, { kind: 'keys', keys }, (result) => {
+        // A table without a key comes whole, whichever of its rows were asked for.
+        left = result.shape.key.length > 0 ? left.slice(KEYS_AT_ONCE) : [];
+        return this.#queue(left.length > 0 ? { keys: left } : null);
+      });
+    }
   }
 
   /** Reads and publishes one chunk, as often as it takes; returns whether the table's end was reached. */
   async #chunk(name: string, range: Range, requests: (result: ReadResult) => PendingRequest[]): Promise<boolean> {
     const { stream, encoders, log, between, room, logLimit, signal } = this.#options;
-    const dot = name.indexOf('.');
-    for (;;) {
+    for (let wait = AGAIN_MS; ; wait = Math.min(RETRY_MS, 2 * wait)) {
       signal.throwIfAborted();
       await room();
-      const deliveredBefore = stream.delivered.copy();
       const chunk = new Chunk(name, logLimit);
-      stream.watch(chunk);
+      const deliveredBefore = stream.watch(chunk);
       try {
-        const result = await this.#read(name.slice(0, dot), name.slice(dot + 1), range);
+        const result = await this.#read(name, range);
         if (result === null) {
           await sleep(RETRY_MS, signal);
+          if (this.#other()) throw new Postponed();
           continue;
         }
-        const asked = range.kind === 'keys' ? range.keys.map((key) => keyRow(result, key)) : [];
-        if (!chunk.arrive(result, deliveredBefore, asked)) {
+        if (!chunk.arrive(result, deliveredBefore, result.absent)) {
           log.debug({ event: 'chunk_read_again', table: name, reason: 'unseen transactions' }, 'a chunk is read again');
+          await sleep(wait, signal);
           continue;
         }
         const writer = await encoders.forShape(result.shape);
@@ -130,16 +182,17 @@ export class SnapshotRunner {
         const published = await between(
           () => stream.passed >= chunk.barrier!,
           () => {
-            if (!stream.fits(chunk)) return null;
+            if (!chunk.fits) return null;
             const truncate = result.shape.key.length === 0;
             return stream.publishChunk(writer, chunk.rows(), truncate, chunk.absent(), requests(result));
           },
         );
         if (published === null) {
           log.debug({ event: 'chunk_read_again', table: name, reason: 'another shape' }, 'a chunk is read again');
+          await sleep(wait, signal);
           continue;
         }
-        stream.delivered.forgetBelow(result.snapshot.xmin);
+        stream.delivered.forgetSeen(result.snapshot);
         log.debug(
           { event: 'chunk_published', table: name, rows: published, lsn: formatLsn(stream.position.end_lsn) },
           'a chunk is in its place',
@@ -151,16 +204,23 @@ export class SnapshotRunner {
     }
   }
 
-  /** One read; null where it has to be tried again. */
-  async #read(schema: string, table: string, range: Range): Promise<ReadResult | null> {
+  /**
+   * One read; null where it has to be tried again.
+   * @throws Refused where certain rows were asked for in a way that no table of now can answer
+   */
+  async #read(name: string, range: Range): Promise<ReadResult | null> {
+    const dot = name.indexOf('.');
     try {
-      return await this.#options.reader.read(schema, table, range);
+      return await this.#options.reader.read(name.slice(0, dot), name.slice(dot + 1), range);
     } catch (error) {
-      const code = (error as { code?: string }).code;
-      const retried = error instanceof TableNotPublished || (code !== undefined && RETRIED.has(code));
+      const { code, message } = error as { code?: string; message: string };
+      const missing = error instanceof TableNotPublished || code === '42P01' || code === '3F000';
+      const retried = missing || error instanceof TableTooNew || (code !== undefined && RETRIED.has(code));
+      const unfit = error instanceof UnfitKeys || code?.startsWith('22') === true;
+      if (range.kind === 'keys' && (missing || unfit)) throw new Refused(message, { cause: error });
       if (!retried) throw error;
       this.#options.log.warn(
-        { event: 'chunk_refused', table: `${schema}.${table}`, code, reason: (error as Error).message },
+        { event: 'chunk_refused', table: name, code, reason: message },
         'a table cannot be read now; it is tried again',
       );
       return null;
@@ -169,10 +229,12 @@ export class SnapshotRunner {
 
   /**
    * Waits for the stream to pass the chunk's barrier. On an idle server the insert position may stay ahead of what is
-   * flushed, and so sent, for 15 s, with WAL that is no commit; then the flush position, read late enough, serves.
+   * flushed, and so sent, for 15 s, with WAL that is no commit; then the flush position serves, read so late that every
+   * asynchronous commit that the chunk's snapshot saw is flushed.
    */
   async #barrierPassed(chunk: Chunk): Promise<void> {
     const { stream, reader, signal, between } = this.#options;
+    const arrived = performance.now();
     const passed = between(
       () => stream.passed >= chunk.barrier!,
       () => true,
@@ -180,19 +242,12 @@ export class SnapshotRunner {
     // Whoever stops waiting below does so before this is settled; the pipeline's end rejects it.
     passed.catch(() => undefined);
     while (stream.passed < chunk.barrier!) {
-      if (await Promise.race([passed, sleep(FLUSHED_AFTER_MS, signal).then(() => false)])) return;
-      chunk.lowerBarrier(await reader.flushLsn());
+      if (await Promise.race([passed, sleep(FLUSHED_MS, signal).then(() => false)])) return;
+      const asked = performance.now();
+      const { lsn, delayMs } = await reader.flushed();
+      if (asked - arrived >= delayMs) chunk.lowerBarrier(lsn);
     }
   }
-}
-
-/** A row of nothing but its key: what a deletion of an absent row is published as. */
-function keyRow(result: ReadResult, key: string[]): Tuple {
-  const values: (string | null)[] = new Array(result.shape.columns.length).fill(null);
-  result.shape.key.forEach((place, i) => {
-    values[place] = key[i] ?? null;
-  });
-  return tupleOf(values);
 }
 
 /** Waits, or rejects where the signal aborts first. */

@@ -1,6 +1,5 @@
 import pg from 'pg';
-import { quoteLiteral } from '../postgres/identifier.ts';
-import { parseLsn } from '../postgres/lsn.ts';
+import { type Lsn, parseLsn } from '../postgres/lsn.ts';
 import { connect, disconnect, startupOptions, TEXT_VALUES, VALUE_SETTINGS } from '../postgres/session.ts';
 import type { SourceIdentity } from './position.ts';
 
@@ -9,7 +8,8 @@ export function connectSource(url: string): Promise<pg.Client> {
   return connect({
     connectionString: url,
     application_name: 'siirays-sync catalogue',
-    options: startupOptions(VALUE_SETTINGS),
+    // It lies idle for long, and making a slot waits for all who are writing.
+    options: startupOptions({ ...VALUE_SETTINGS, idle_session_timeout: '0', statement_timeout: '0' }),
     types: TEXT_VALUES,
   });
 }
@@ -26,6 +26,19 @@ export async function ensureSlot(client: pg.ClientBase, slot: string): Promise<b
 }
 
 /**
+ * Up to where the slot is confirmed.
+ * @throws where the slot is gone
+ */
+export async function slotPosition(client: pg.ClientBase, slot: string): Promise<Lsn> {
+  const { rows } = await client.query<{ lsn: string }>(
+    'SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  if (!rows[0]) throw new Error(`replication slot ${slot} is gone`);
+  return parseLsn(rows[0].lsn);
+}
+
+/**
  * What identifies SIIRAyS's history. IDENTIFY_SYSTEM needs the REPLICATION right only (PostgreSQL manual, 54.4).
  * @throws where the slot is gone
  */
@@ -39,7 +52,7 @@ export async function identifySource(
     connectionString: url,
     replication: 'database',
     application_name: 'siirays-sync identity',
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: 5_000,
   } as pg.ClientConfig);
   replication.on('error', () => undefined);
   await replication.connect();
@@ -49,16 +62,12 @@ export async function identifySource(
   } finally {
     await disconnect(replication);
   }
-  const { rows } = await client.query<{ lsn: string }>(
-    `SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(slot)}`,
-  );
-  if (!rows[0]) throw new Error(`replication slot ${slot} is gone`);
   return {
     systemIdentifier: system.systemid,
     timeline: Number(system.timeline),
     slot,
     publication,
-    confirmedLsn: parseLsn(rows[0].lsn),
+    confirmedLsn: await slotPosition(client, slot),
     flushLsn: parseLsn(system.xlogpos),
   };
 }

@@ -33,9 +33,10 @@ export class StreamFeed {
   readonly #backlog: Item[] = [];
   readonly #waiting: Waiting[] = [];
   #held = false;
-  #paused = false;
-  #ended = false;
+  #paused = true;
+  #ended: { reason: unknown } | null = null;
 
+  /** The socket is to be paused until the first `roomAgain`. */
   constructor(options: StreamFeedOptions) {
     this.#options = options;
   }
@@ -62,6 +63,10 @@ export class StreamFeed {
    */
   between<T>(when: () => boolean, act: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
+      if (this.#ended) {
+        reject(this.#ended.reason);
+        return;
+      }
       this.#waiting.push({ when, act: () => resolve(act()), reject });
       this.#runWaiting();
     });
@@ -76,7 +81,7 @@ export class StreamFeed {
 
   /** Nothing is handled any more; who waits for a place learns why. */
   end(reason: unknown): void {
-    this.#ended = true;
+    this.#ended ??= { reason };
     for (const waiting of this.#waiting.splice(0)) waiting.reject(reason);
   }
 

@@ -11,6 +11,10 @@ export interface CatalogTable {
   columns: { name: string; type: string; typeOid: number; typeModifier: number }[];
   /** Names of the row's identity: replica identity, with FULL the primary key; empty: the whole row. */
   key: string[];
+  /** The same names in the order of their index, which is the order to read the table in. */
+  scan: string[];
+  /** Whether its rows lie in partitions. */
+  partitioned: boolean;
   schema: string;
   table: string;
 }
@@ -18,6 +22,7 @@ export interface CatalogTable {
 /**
  * Published tables with columns and identity. Generated columns are not published (before PostgreSQL 18, and there by
  * default), nor are those that a column list leaves out; pg_publication_tables.attnames knows both from 15 on.
+ * A deferrable primary key identifies no row while a transaction swaps keys; PostgreSQL takes it for no identity either.
  */
 const SQL = `
   SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS "table", c.relreplident AS identity,
@@ -27,13 +32,16 @@ const SQL = `
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
              AND CASE WHEN $2 THEN (to_jsonb(p) -> 'attnames') ? a.attname ELSE a.attgenerated = '' END
          ) AS columns,
-         coalesce((SELECT json_agg(a.attname ORDER BY a.attnum)
-            FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-           WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END
-         ), '[]'::json) AS key
+         coalesce(k.key, '[]') AS key, coalesce(k.scan, '[]') AS scan, c.relkind = 'p' AS partitioned
     FROM pg_publication_tables p
     JOIN pg_namespace n ON n.nspname = p.schemaname
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+    CROSS JOIN LATERAL (
+         SELECT json_agg(a.attname ORDER BY a.attnum) AS key,
+                json_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum)) AS scan
+           FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+          WHERE i.indrelid = c.oid AND i.indimmediate
+            AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END) k
    WHERE p.pubname = $1 AND ($3::text IS NULL OR (p.schemaname = $3 AND p.tablename = $4))`;
 
 interface Row {
@@ -41,8 +49,10 @@ interface Row {
   schema: string;
   table: string;
   identity: CatalogTable['identity'];
-  columns: string;
+  columns: string | null;
   key: string;
+  scan: string;
+  partitioned: string;
 }
 
 /** Reads the published tables, or one of them. The client hands out text, see TEXT_VALUES. */
@@ -61,18 +71,22 @@ export async function readCatalog(
     schema: row.schema,
     table: row.table,
     identity: row.identity,
-    columns: JSON.parse(row.columns) as CatalogTable['columns'],
+    columns: JSON.parse(row.columns ?? '[]') as CatalogTable['columns'],
     key: JSON.parse(row.key) as string[],
+    scan: JSON.parse(row.scan) as string[],
+    partitioned: row.partitioned === 't',
   }));
 }
 
 /** The shape in which a catalogue table's events are written now. */
 export function shapeOfCatalog(table: CatalogTable): TableShape {
+  const key = table.key.map((name) => table.columns.findIndex((column) => column.name === name));
   const shape = {
     schema: table.schema,
     table: table.table,
     columns: table.columns.map(({ name, type }) => ({ name, type })),
-    key: table.key.map((name) => table.columns.findIndex((column) => column.name === name)),
+    // A key column that is not published identifies nothing for who reads the stream.
+    key: key.includes(-1) ? [] : key,
   };
   return { ...shape, fingerprint: fingerprintOf(shape) };
 }
