@@ -9,6 +9,8 @@ BEGIN
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO siirays_sync', current_database());
 END $$;
 
+-- Before PostgreSQL 15 everybody may create tables in the schema public; this role's transactions only read.
+ALTER ROLE siirays_sync SET default_transaction_read_only = on;
 GRANT USAGE ON SCHEMA public TO siirays_sync;
 
 DO $$
@@ -37,7 +39,8 @@ BEGIN
     IF EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'public' AND c.relname = name
                   AND (c.relreplident = 'f'
-                       OR (c.relreplident = 'd' AND EXISTS (SELECT 1 FROM pg_index WHERE indrelid = c.oid AND indisprimary))
+                       OR (c.relreplident = 'd' AND EXISTS (SELECT 1 FROM pg_index
+                            WHERE indrelid = c.oid AND indisprimary AND indimmediate))
                        OR (c.relreplident = 'i' AND EXISTS (SELECT 1 FROM pg_index WHERE indrelid = c.oid AND indisreplident)))) THEN
       EXECUTE format('ALTER PUBLICATION siirays_sync ADD TABLE public.%I', name);
     ELSE
