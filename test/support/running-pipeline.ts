@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
-import type pg from 'pg';
+import pg from 'pg';
 import { request } from 'undici';
 import { type Stack, type StackOptions, startStack } from '../../embedded/stack.ts';
 import { parseLsn } from '../../src/postgres/lsn.ts';
@@ -49,11 +49,12 @@ export function read({ text, ...position }: Answer): Shown {
 /** The whole pipeline as separate processes, in a folder and on ports of its own; ended after the test or suite. */
 export class RunningPipeline {
   readonly stack: Stack;
-  /** Sessions of the owners; values come as text. */
+  /** A session of SIIRAyS's owner; values come as text. */
   readonly siirays: pg.Client;
-  readonly sync: pg.Client;
+  /** Sessions on `sync`; after a kill of its server there are new ones. */
+  readonly sync: pg.Pool;
 
-  private constructor(stack: Stack, siirays: pg.Client, sync: pg.Client) {
+  private constructor(stack: Stack, siirays: pg.Client, sync: pg.Pool) {
     this.stack = stack;
     this.siirays = siirays;
     this.sync = sync;
@@ -62,19 +63,22 @@ export class RunningPipeline {
   static async start(options: Partial<StackOptions> = {}): Promise<RunningPipeline> {
     const dir = tempDir('pipeline');
     const stack = await startStack({ dir: dir.path, ports: 'free', epsas: 120, ...options });
-    const open: pg.Client[] = [];
+    const settings = { types: TEXT_VALUES, options: startupOptions(VALUE_SETTINGS) };
+    const sync = new pg.Pool({ connectionString: stack.endpoints.sync, max: 2, ...settings });
+    // A session that a kill of its server ended is no longer used.
+    sync.on('error', () => undefined);
+    let siirays: pg.Client | undefined;
     after(async () => {
-      for (const client of open) await disconnect(client);
+      if (siirays) await disconnect(siirays);
+      await sync.end();
       await stack.stop();
       dir.remove();
     });
     if (!(options.without?.includes('consumer') || options.without?.includes('producer'))) {
       await stack.firstLoad();
     }
-    for (const url of [stack.endpoints.siirays, stack.endpoints.sync]) {
-      open.push(await connect({ connectionString: url, types: TEXT_VALUES, options: startupOptions(VALUE_SETTINGS) }));
-    }
-    return new RunningPipeline(stack, open[0]!, open[1]!);
+    siirays = await connect({ connectionString: stack.endpoints.siirays, ...settings });
+    return new RunningPipeline(stack, siirays, sync);
   }
 
   /** GET /registro/ as it is: documents and position of one statement. */
@@ -92,6 +96,12 @@ export class RunningPipeline {
       seq: BigInt(position.seq!),
       history: Number(position.history),
     };
+  }
+
+  /** The same, as soon as FASTAAPS answers again. */
+  async answerWhenUp(): Promise<Answer> {
+    const answer = await until(() => this.answer().catch(() => null), 'FASTAAPS to answer', 30_000);
+    return answer!;
   }
 
   async shown(): Promise<Shown> {
@@ -136,7 +146,8 @@ export class RunningPipeline {
       assertSameText(shown.documents.get(key), canonicalText(normalised(document)), `${what}: document ${key}`);
     }
     for (const key of shown.documents.keys()) assert.ok(reference.has(key), `${what}: document ${key} should be gone`);
-    const replica = await allRows(this.sync, 'epsa');
+    const session = await this.sync.connect();
+    const replica = await allRows(session, 'epsa').finally(() => session.release());
     for (const [table, rowsOfTable] of Object.entries(siirays)) {
       assert.deepEqual(bag(replica[table] ?? []), bag(rowsOfTable), `${what}: rows of ${table}`);
     }
@@ -180,7 +191,7 @@ function assertSameText(actual: string | undefined, expected: string, what: stri
   assert.fail(`${what} differs at ${at}: has …${around(actual)}…, should have …${around(expected)}…`);
 }
 
-async function allRows(client: pg.Client, schema: string): Promise<Rows> {
+async function allRows(client: pg.ClientBase, schema: string): Promise<Rows> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   try {
     const { rows: tables } = await client.query<{ name: string; counted: string | null; hidden: string | null }>(
