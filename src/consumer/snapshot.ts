@@ -2,9 +2,10 @@ import type pg from 'pg';
 import type { CompiledConnector, TableRef } from '../connector/compiled.ts';
 import type { TableShape } from '../kafka/change-event.ts';
 import { quoteIdentifier } from '../postgres/identifier.ts';
+import { BrokenHistory } from './broken-history.ts';
 import { type CheckpointStore, writeOffsets } from './checkpoint.ts';
 import { type ConnectorSchemas, collectionName } from './replica-names.ts';
-import type { ReplicaTables } from './replica-tables.ts';
+import type { ReplicaTable, ReplicaTables } from './replica-tables.ts';
 
 /** While a staging copy is filled the position is the copy's; the live replica stands at the last projected commit. */
 const BACK_TO_LIVE = `, history = projected_history, seq = projected_seq, lsn = projected_lsn,
@@ -56,6 +57,7 @@ export interface SwapOptions {
 /**
  * Puts the staging copy in the live replica's place, in the open transaction: readers wait for the locks, and see either
  * all old tables or all new ones. Indexes and statistics are made before the locks are taken.
+ * @throws BrokenHistory where the copy cannot be what SIIRAyS held
  */
 export async function swapIn(client: pg.ClientBase, options: SwapOptions): Promise<void> {
   const { connector, schemas, live, staging } = options;
@@ -63,6 +65,7 @@ export async function swapIn(client: pg.ClientBase, options: SwapOptions): Promi
   for (const table of connector.tables) {
     if (!staging.get(table)) await staging.ensure(client, await options.shapeOf(table));
   }
+  for (const table of staging.all()) await assertCounts(client, table);
   for (const sql of staging.indexes(connector)) await client.query(sql);
   for (const table of staging.all()) await client.query(`ANALYZE ${table.relation}`);
   for (const table of live.all()) await client.query(`DROP TABLE IF EXISTS ${table.relation}`);
@@ -74,6 +77,17 @@ export async function swapIn(client: pg.ClientBase, options: SwapOptions): Promi
   await client.query(`DELETE FROM ${sync}.incomplete WHERE NOT staging`);
   await live.load(client);
   await staging.load(client);
+}
+
+/** @throws BrokenHistory where the stream took rows away that the snapshot should have brought */
+async function assertCounts(client: pg.ClientBase, { relation, shape, counted }: ReplicaTable): Promise<void> {
+  if (!counted) return;
+  const { rows } = await client.query<{ n: number }>(
+    `SELECT count(*)::int AS n FROM ${relation} WHERE ${quoteIdentifier(counted.count)} < 0`,
+  );
+  if (rows[0]!.n > 0) {
+    throw new BrokenHistory(`${collectionName(shape)}: ${rows[0]!.n} rows are deleted that the snapshot does not hold`);
+  }
 }
 
 /** The connector's tables that the replica lacks: the connector reads more than when the replica was made. */
