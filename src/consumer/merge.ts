@@ -59,10 +59,11 @@ const SIGN_GAP_MS = 10_000;
  * A unit starts when its END is there too: the producer writes a unit within one Kafka transaction, so a read_committed
  * reader sees both at once, and knows from the start how many events each table owes.
  *
- * A queue is **aligned** once an event of an expected unit was met in it. Where reading starts before the first wanted
- * unit (a snapshot was asked for, or units were read again after a restart), the queue holds events of units that are
- * passed over. They need not be matched with their records: in commit order they stand before the first wanted event, so
- * they are dropped when a unit needs that queue. In an aligned queue a foreign event is broken history.
+ * A queue is **aligned** once an event of an expected unit was met in it. Until then it may hold events of units that are
+ * passed over: reading started before the BEGIN of the awaited snapshot, or units are read again; and a checkpoint that was
+ * written before the queue was needed has its offset from back then. Such events need not be matched with their records:
+ * in commit order they stand before the first wanted one, so they are dropped when a unit needs that queue. In an aligned
+ * queue a foreign event is broken history at once; in one that is not, what is missing shows by not coming.
  */
 export class Merge {
   readonly #connector: string;
@@ -88,7 +89,7 @@ export class Merge {
     this.#tableByCollection = new Map(options.tables.map(({ collection }, table) => [collection, table]));
     this.#position = options.position;
     this.#awaited = options.awaited;
-    this.#aligned = options.tables.map(() => options.awaited === null);
+    this.#aligned = options.tables.map(() => false);
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
     if (this.#position === null && this.#awaited === null) throw new RangeError('neither a position nor a snapshot');
   }
@@ -215,7 +216,6 @@ export class Merge {
         if (record.history === position.history && seq > position.seq) {
           throw new BrokenHistory(`unit ${seq} follows unit ${position.seq} of history ${position.history}`);
         }
-        this.#aligned.fill(false);
       }
       this.#records.shift();
     }

@@ -1,139 +1,143 @@
 /** The consumer behind a real producer, Kafka, registry and PostgreSQL; only FASTAAPS is left out. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import type pg from 'pg';
-import { Registry } from 'prom-client';
-import { loadSample } from '../../embedded/siirays/sample.ts';
-import type { ConsumerConfig } from '../../src/config/types.ts';
-import { loadConnectors } from '../../src/connector/load.ts';
-import { createConsumerMetrics } from '../../src/consumer/consumer-metrics.ts';
-import { runPipeline } from '../../src/consumer/pipeline.ts';
-import { createHealth } from '../../src/observability/health.ts';
-import { connect, disconnect } from '../../src/postgres/session.ts';
-import { SiiraysDatabase } from '../connector/siirays-database.ts';
-import { testBroker, testRegistry } from '../support/kafka.ts';
-import { testDatabase } from '../support/postgres.ts';
-import { producerConfig, silent, startProducer } from '../support/producer.ts';
+import { after, describe, test } from 'node:test';
+import { Kafka, logLevel } from 'kafkajs';
+import { BrokenHistory, TokenLost } from '../../src/consumer/broken-history.ts';
 import { until } from '../support/until.ts';
+import { createRig } from './consumer-rig.ts';
 
-const siiraysDatabase = await testDatabase();
-const syncDatabase = await testDatabase();
-const broker = await testBroker();
-const registry = await testRegistry();
-const siirays = await SiiraysDatabase.create(siiraysDatabase.url);
-const epsa = loadConnectors('connectors', siirays.catalog).find(({ name }) => name === 'epsa')!;
-await siirays.createIndexes(epsa);
+// Not in a hook: servers that a hook asks for end with it.
+const rig = await createRig(300);
 
-interface RunningConsumer {
-  wakes: number;
-  stop(): Promise<void>;
-  done: Promise<void>;
-}
+describe('the consumer behind a producer', { timeout: 240_000 }, () => {
+  after(() => rig.close());
 
-function startConsumer(change: Partial<ConsumerConfig> = {}): RunningConsumer {
-  const config: ConsumerConfig = {
-    syncUrl: syncDatabase.url,
-    connector: 'epsa',
-    connectorsDir: 'connectors',
-    kafka: producerConfig({ ...source }).kafka,
-    registry: { url: registry.url },
-    fastaaps: { url: 'http://127.0.0.1:1', timeoutMs: 1 },
-    http: { host: '127.0.0.1', port: 0 },
-    retry: { minMs: 20, maxMs: 200 },
-    queueBytes: 1_000_000,
-    projectIntervalMs: 200,
-    lease: { renewMs: 100, timeoutMs: 1_000 },
-    restoreIntervalMs: 1_000,
-    instanceId: 'one',
-    logLevel: 'silent',
-    ...change,
-  };
-  const ending = new AbortController();
-  const metrics = new Registry();
-  const running: RunningConsumer = {
-    wakes: 0,
-    done: runPipeline({
-      config,
-      connector: epsa,
-      context: { log: silent, health: createHealth(), metrics, signal: ending.signal },
-      metrics: createConsumerMetrics(metrics),
-      createDelivery: () => ({
-        wake: () => {
-          running.wakes += 1;
-        },
-        stop: async () => undefined,
-      }),
-    }),
-    async stop() {
-      ending.abort();
-      await running.done.catch(() => undefined);
-    },
-  };
-  running.done.catch(() => undefined);
-  return running;
-}
+  /** Everything that a replay must not touch. */
+  async function state(): Promise<unknown> {
+    const { rows } = await rig.sync.query(
+      `SELECT (SELECT count(*) FROM epsa_sync.document_version) AS versions, (SELECT max(version) FROM epsa_sync.document) AS version,
+         (SELECT seq FROM epsa_sync.checkpoint) AS seq, (SELECT lsn FROM epsa_sync.checkpoint) AS lsn`,
+    );
+    return rows[0];
+  }
 
-const source = {
-  url: siiraysDatabase.url,
-  slot: `slot_${siiraysDatabase.name}`,
-  publication: 'siirays_sync',
-  broker: broker.address,
-  topicPrefix: broker.topicPrefix,
-  registryUrl: registry.url,
-};
+  test('loads everything, then follows changes of every kind', async () => {
+    const consumer = rig.consumer('one');
+    await rig.equal('the first load');
+    await rig.change(`UPDATE epsa SET nombre_epsa = nombre_epsa || ' (nueva)' WHERE id_epsa % 3 = 0`);
+    await rig.equal('an update');
+    await rig.change(`DELETE FROM epsa WHERE id_epsa % 5 = 0; UPDATE localidad SET localidad = 'x'`);
+    await rig.equal('deletes and a catalogue');
+    await rig.change(`UPDATE epsa SET id_epsa = id_epsa + 100000 WHERE id_epsa % 7 = 0; TRUNCATE tecnica_as`);
+    await rig.equal('key changes and a TRUNCATE');
+    await rig.change(
+      `INSERT INTO instalacion_fuente_financiamiento SELECT * FROM instalacion_fuente_financiamiento;
+       DELETE FROM instalacion_fuente_financiamiento WHERE id_epsa % 4 = 0`,
+    );
+    await rig.equal('a table without a key');
+    await rig.change(
+      `UPDATE epsa SET observacion = (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 500) i) WHERE id_epsa % 2 = 0`,
+    );
+    await rig.change(
+      `UPDATE epsa SET web = 'w' WHERE id_epsa % 2 = 0; UPDATE epsa SET id_epsa = id_epsa + 200000 WHERE id_epsa % 6 = 0`,
+    );
+    await rig.equal('TOASTed values that are not sent, over a key change');
+    assert.deepEqual(consumer.failures, []);
+    await consumer.stop();
+  });
 
-/** The newest projected bodies, without what was never sent. */
-async function documents(sync: pg.Client): Promise<Map<string, string | null>> {
-  const { rows } = await sync.query<{ id: string; body: string | null }>(
-    `SELECT d.id, v.body FROM epsa_sync.document d JOIN epsa_sync.document_version v USING (id, epoch, version)`,
-  );
-  return new Map(rows.map(({ id, body }) => [id, body]));
-}
+  test('a replay of all topics changes nothing', async () => {
+    const was = await state();
+    await rig.sync.query(`UPDATE epsa_sync.checkpoint SET offsets = '{}'`);
+    const consumer = rig.consumer('one');
+    await until(() => consumer.wakes > 0, 'the consumer to read');
+    await until(async () => {
+      const { rows } = await rig.sync.query(`SELECT count(*)::int AS n FROM epsa_sync.mark`);
+      return rows[0].n === 0;
+    }, 'no marks');
+    assert.deepEqual(await state(), was);
+    await rig.change(`UPDATE sector SET sector = sector || '!'`);
+    await rig.equal('changes after the replay');
+    assert.deepEqual(consumer.failures, []);
+    await consumer.stop();
+  });
 
-describe('the consumer behind a producer', { timeout: 180_000 }, () => {
-  test('follows from the first load on, and equals SIIRAyS', async () => {
-    const sync = await connect({ connectionString: syncDatabase.url });
-    await loadSample(siirays.client, { epsas: 300 });
-    await siirays.client.query('CREATE PUBLICATION siirays_sync FOR ALL TABLES');
-    await siirays.client.query(`SELECT pg_create_logical_replication_slot('${source.slot}', 'pgoutput')`);
-    const producer = startProducer(producerConfig(source));
-    await producer.ready;
-    const consumer = startConsumer();
-    const equal = async (what: string) => {
-      const expected = new Map(
-        (await siirays.project(epsa, await siirays.allRoots(epsa))).map(({ id, body }) => [id, body]),
+  test('the same instance started again takes over at once, and the old one ends without a trace', async () => {
+    const first = rig.consumer('one');
+    await rig.change(`UPDATE epsa SET sigla_epsa = 'a'`);
+    await rig.equal('the first consumer');
+    const second = rig.consumer('one');
+    await first.done;
+    assert.ok(
+      first.failures[0] instanceof TokenLost || /terminat|closed|ECONNRESET/i.test(String(first.failures[0])),
+      String(first.failures[0]),
+    );
+    await rig.change(`UPDATE epsa SET sigla_epsa = 'b'`);
+    await rig.equal('the second consumer');
+    assert.deepEqual(second.failures, []);
+    await second.stop();
+  });
+
+  test('a standby follows when the active one gives the token back', async () => {
+    const first = rig.consumer('one');
+    await rig.change(`UPDATE epsa SET sigla_epsa = 'c'`);
+    await rig.equal('the first');
+    const standby = rig.consumer('two');
+    await first.stop();
+    await rig.change(`UPDATE epsa SET sigla_epsa = 'd'`);
+    await rig.equal('the standby');
+    await standby.stop();
+  });
+
+  test('sessions that are ended at any moment lose and double nothing', async () => {
+    const consumer = rig.consumer('one', true);
+    let killed = 0;
+    const traffic = (async () => {
+      for (let i = 0; killed < 6; i++) {
+        await rig.change(
+          `UPDATE representante SET cargo = '${i}' WHERE id_representante % 10 = ${i % 10};
+           INSERT INTO instalacion_fuente_financiamiento SELECT * FROM instalacion_fuente_financiamiento LIMIT 5;
+           UPDATE epsa SET fax = '${i}' WHERE id_epsa % 3 = ${i % 3}`,
+        );
+      }
+    })();
+    for (; killed < 6; killed++) {
+      const wakes = consumer.wakes;
+      await until(() => consumer.wakes > wakes + 2, 'progress', 30_000);
+      await rig.sync.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
       );
-      await until(
-        async () => {
-          await Promise.race([consumer.done, Promise.resolve()]);
-          const have = new Map([...(await documents(sync))].filter(([, body]) => body !== null));
-          return have.size === expected.size && [...expected].every(([id, body]) => have.get(id) === body);
-        },
-        what,
-        60_000,
-      );
-    };
-    try {
-      await until(
-        async () => {
-          await Promise.race([consumer.done, Promise.resolve()]);
-          return consumer.wakes > 0;
-        },
-        'the consumer to start',
-        30_000,
-      );
-      await equal('the first load');
-      await siirays.client.query(`UPDATE epsa SET nombre_epsa = nombre_epsa || ' (nueva)' WHERE id_epsa % 3 = 0`);
-      await equal('an update');
-      await siirays.client.query(
-        `BEGIN; DELETE FROM epsa WHERE id_epsa % 5 = 0; UPDATE localidad SET localidad = 'x'; COMMIT`,
-      );
-      await equal('deletes and a catalogue');
-      assert.ok(consumer.wakes > 0);
-    } finally {
-      await consumer.stop();
-      await producer.stop();
-      await disconnect(sync);
     }
+    await traffic;
+    await rig.equal('the end of the traffic');
+    assert.ok(consumer.failures.length >= 6);
+    await consumer.stop();
+  });
+
+  test('events that Kafka has lost freeze the replica until a full snapshot has replaced it', async () => {
+    const kafka = new Kafka({ brokers: [rig.source.broker], logLevel: logLevel.NOTHING });
+    await rig.change(`UPDATE sector SET sector = 'lost'`);
+    const topic = `${rig.source.topicPrefix}.public.sector`;
+    const admin = kafka.admin();
+    await admin.connect();
+    const ends = async () => (await admin.fetchTopicOffsets(topic))[0]!.high;
+    const { rows } = await rig.sync.query(`SELECT offsets->>$1 AS next FROM epsa_sync.checkpoint`, [topic]);
+    await until(async () => BigInt(await ends()) > BigInt(rows[0].next) + 5n, 'the events in the topic');
+    await rig.change(`UPDATE sector SET sector = 'later'`);
+    await admin.deleteTopicRecords({
+      topic,
+      partitions: [{ partition: 0, offset: String(BigInt(rows[0].next) + 3n) }],
+    });
+    await admin.disconnect();
+    const consumer = rig.consumer('one', true);
+    await until(() => consumer.failures.length > 0, 'the loss to be noticed', 60_000);
+    await rig.equal('the full snapshot');
+    assert.ok(
+      consumer.failures.some((error) => error instanceof BrokenHistory),
+      String(consumer.failures),
+    );
+    await rig.change(`UPDATE epsa SET sigla_epsa = 'e'`);
+    await rig.equal('what came after it');
+    await consumer.stop();
   });
 });

@@ -124,6 +124,22 @@ function summary(steps: readonly Step[]): string[] {
   return lines;
 }
 
+/** Hands out all that is there, with a restart from its offsets after each of the given numbers of steps, if no unit is open. */
+function withRestarts(log: Log, options: Partial<MergeOptions>, restarts: readonly number[]): Step[] {
+  const steps: Step[] = [];
+  let reader = new Reader(log, options);
+  for (const after of restarts) {
+    for (const topic of log.topics.keys()) reader.read(topic, 1_000);
+    for (let i = 0; i < after || reader.merge.isMidUnit; i++) steps.push(...reader.merge.take(1));
+    const last = steps.findLast((step) => step.kind !== 'events');
+    if (last === undefined) continue;
+    const position = { history: 1, seq: BigInt(last.record.seq) };
+    reader = new Reader(log, { position, awaited: null, offsets: reader.merge.offsets() });
+  }
+  return [...steps, ...reader.rest()];
+}
+
+const restarts = fc.array(fc.nat({ max: 4 }), { maxLength: 4 });
 const units = fc.array(fc.array(fc.nat({ max: 4 }), { minLength: 4, maxLength: 4 }), { minLength: 1, maxLength: 12 });
 const schedule = fc.array(
   fc.oneof(
@@ -201,13 +217,13 @@ describe('the merge', () => {
 
   test('units up to the position are skipped with their events when they are read again', () => {
     fc.assert(
-      fc.property(units, fc.nat(), (list, cut) => {
+      fc.property(units, fc.nat(), restarts, (list, cut, stops) => {
         const log = new Log();
         for (const counts of list) log.unit(counts);
         const done = cut % list.length;
         const whole = summary(new Reader(log, {}).rest());
-        const again = new Reader(log, { position: { history: 1, seq: BigInt(done) } });
-        assert.deepEqual(summary(again.rest()), whole.slice(done));
+        const again = withRestarts(log, { position: { history: 1, seq: BigInt(done) } }, stops);
+        assert.deepEqual(summary(again), whole.slice(done));
       }),
       { numRuns: 300 },
     );
@@ -219,7 +235,8 @@ describe('the merge', () => {
         units,
         units,
         fc.array(fc.nat({ max: 30 }), { minLength: 3, maxLength: 3 }),
-        (old, wanted, starts) => {
+        restarts,
+        (old, wanted, starts, stops) => {
           const log = new Log();
           for (const counts of old) log.unit(counts);
           const ends = TABLES.map(({ topic }) => log.topics.get(topic)!.length);
@@ -228,7 +245,7 @@ describe('the merge', () => {
           log.snapshot('END', 'mine');
           // The ends of the topics were read one after the other while units came: each anywhere before the BEGIN.
           const offsets = new Map(TABLES.map(({ topic }, i) => [topic, BigInt(2 * Math.min(starts[i]!, ends[i]!))]));
-          const steps = new Reader(log, { awaited: 'mine', position: null, offsets }).rest();
+          const steps = withRestarts(log, { awaited: 'mine', position: null, offsets }, stops);
           const expected = new Reader(log, {
             position: { history: 1, seq: BigInt(old.length) },
             offsets: new Map([
