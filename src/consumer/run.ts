@@ -5,6 +5,7 @@ import type { CompiledConnector } from '../connector/compiled.ts';
 import { loadConnectors } from '../connector/load.ts';
 import { createBackoff } from '../fastaaps/backoff.ts';
 import { FastaapsClient } from '../fastaaps/client.ts';
+import { explainError } from '../observability/explain-error.ts';
 import type { ProcessContext } from '../observability/process-context.ts';
 import { createConsumerMetrics } from './consumer-metrics.ts';
 import { createDelivery } from './delivery/delivery.ts';
@@ -51,7 +52,7 @@ export async function runConsumer(config: ConsumerConfig, context: ProcessContex
         if (signal.aborted) return;
         if (performance.now() - started > STABLE_MS) backoff.reset();
         const retryMs = backoff.next();
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = explainError(error);
         metrics.restarts.inc();
         health.ready('consumer', false, reason);
         log.error({ event: 'pipeline_failed', err: error, retryMs }, `the consumer starts again: ${reason}`);

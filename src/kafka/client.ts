@@ -2,6 +2,9 @@ import { Kafka, type KafkaConfig as KafkaJsConfig, logLevel as kafkaLogLevel, ty
 import type { Logger } from 'pino';
 import type { KafkaConfig } from '../config/types.ts';
 
+/** Advice that does not apply: our retries end with the pipeline, and every topic has one partition. */
+const NOT_OURS = ['Limiting retries for the idempotent producer', 'KafkaJS v2.0.0 switched default partitioner'];
+
 /** What is common to all connections to Kafka. kafkajs stays behind this folder, so that it can be replaced. */
 export function createKafka(config: KafkaConfig, log: Logger): Kafka {
   return new Kafka({
@@ -19,8 +22,7 @@ export function createKafka(config: KafkaConfig, log: Logger): Kafka {
     logCreator:
       () =>
       ({ level, namespace, log: { message, error } }) => {
-        // Endless retries are what the client would like; ours end with the pipeline, see above.
-        if (message.startsWith('Limiting retries for the idempotent producer')) return;
+        if (NOT_OURS.some((text) => message.startsWith(text))) return;
         // The client reports retries as errors; our own pipeline decides what is one.
         const write = level <= kafkaLogLevel.WARN ? log.warn.bind(log) : log.debug.bind(log);
         write({ event: 'kafka_client', namespace, error }, message);

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { ProducerConfig, RetryConfig } from '../config/types.ts';
 import { loadConnectors } from '../connector/load.ts';
 import { createKafka } from '../kafka/client.ts';
+import { explainError } from '../observability/explain-error.ts';
 import type { ProcessContext } from '../observability/process-context.ts';
 import { disconnect } from '../postgres/session.ts';
 import { checkSource, type NeededTable, SourceNotReady } from './check-source.ts';
@@ -63,7 +64,7 @@ async function told(
   failures: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = explainError(error);
   const wait =
     failures === 0 ? 0 : Math.min(retry.maxMs, retry.minMs * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
   health.ready('producer', false, reason);
