@@ -103,7 +103,8 @@ export class Applier {
     add(steps, writer, batch);
     while (this.#o.merge.isMidUnit) {
       await writer.flushIfLarge();
-      const more = this.#take();
+      const more = this.#o.merge.takeRest(BATCH_BYTES);
+      this.#o.onTaken();
       add(more, writer, batch);
       if (more.length > 0) continue;
       await this.#o.more();

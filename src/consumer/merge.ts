@@ -143,10 +143,20 @@ export class Merge {
    * @throws BrokenHistory
    */
   take(budget: number): Step[] {
+    return this.#take(budget, false);
+  }
+
+  /** Takes what is there of the unit under way, and nothing behind it: a batch that is large enough ends with it. */
+  takeRest(budget: number): Step[] {
+    return this.#take(budget, true);
+  }
+
+  #take(budget: number, rest: boolean): Step[] {
     const steps: Step[] = [];
     let left = budget;
     while (left > 0) {
       if (this.#unit === null) {
+        if (rest) break;
         const next = this.#nextRecord();
         if (next === null) break;
         if (next.kind === 'snapshot' && next.snapshot?.connector === this.#connector) {

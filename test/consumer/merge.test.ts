@@ -163,7 +163,12 @@ describe('the merge', () => {
         const steps: Step[] = [];
         for (const move of moves) {
           if ('read' in move) reader.read(move.read, move.count);
-          else steps.push(...reader.merge.take(move.take));
+          else if (reader.merge.isMidUnit) {
+            const rest = reader.merge.takeRest(move.take);
+            assert.ok(rest.findIndex(({ kind }) => kind === 'end') < 0 || rest.at(-1)!.kind === 'end');
+            assert.ok(rest.filter(({ kind }) => kind === 'end').length <= 1);
+            steps.push(...rest);
+          } else steps.push(...reader.merge.take(move.take));
         }
         steps.push(...reader.rest(200));
         assert.equal(whole.length, list.length);
