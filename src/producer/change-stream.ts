@@ -252,10 +252,7 @@ export class ChangeStream {
   #event(op: Op, writer: TableWriter, before: Tuple | null, after: Tuple | null, lsn: string): void {
     const transaction = this.#transaction;
     if (!transaction) throw new Error('a change outside a transaction in the replication stream');
-    // Also of what is skipped: Kafka has it already, so that a chunk that comes later must not be older.
-    if (this.#chunks.size > 0 && op !== 'r' && !transaction.context.snapshot) {
-      this.#tellChunks(transaction.xid, writer, op, before, after);
-    }
+    // A chunk need not hear of it: what no snapshot has shown yet is among the position's unseen transactions.
     if (transaction.skipped) return;
     if (!transaction.begun) this.#writeBegin('stream');
     if (writer.events === 0) transaction.touched.push(writer);
@@ -269,6 +266,9 @@ export class ChangeStream {
       collectionOrder: writer.events,
     };
     this.#outgoing.add(writer.topic, writer.encoder.encode(op, before, after, transaction.context, place) as Message);
+    if (this.#chunks.size > 0 && op !== 'r' && !transaction.context.snapshot) {
+      this.#tellChunks(transaction.xid, writer, op, before, after);
+    }
   }
 
   /** Tuples are copied once: the message that they lie in is valid during the call only. */
