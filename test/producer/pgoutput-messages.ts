@@ -92,7 +92,7 @@ function int32(value: number): Buffer {
 
 function int64(value: bigint): Buffer {
   const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64BE(value);
+  bytes.writeBigUInt64BE(BigInt.asUintN(64, value));
   return bytes;
 }
 
