@@ -10,7 +10,9 @@ const pipeline = await RunningPipeline.start({ siiraysBinaries, epsas: 60 });
 
 test('SIIRAyS on PostgreSQL 14', { timeout: 120_000 }, async () => {
   await pipeline.assertEqual('the first load');
-  await pipeline.siirays.query(`CREATE SCHEMA ajena; CREATE TABLE ajena.t (a int); INSERT INTO ajena.t SELECT generate_series(1, 100)`);
+  await pipeline.siirays.query(
+    `CREATE SCHEMA ajena; CREATE TABLE ajena.t (a int); INSERT INTO ajena.t SELECT generate_series(1, 100)`,
+  );
   await pipeline.siirays.query(`BEGIN;
     UPDATE epsa SET observacion = repeat('ñ', 20000) WHERE id_epsa % 2 = 0;
     UPDATE epsa SET fax = 'uno' WHERE id_epsa % 2 = 0;
