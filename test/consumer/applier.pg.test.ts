@@ -306,7 +306,7 @@ describe('the applier', () => {
     const events = Array.from({ length: 60_000 }, (_, i) =>
       put('localidad', { id_localidad: String(i), localidad: 'L' }),
     );
-    unit(4, ...events);
+    unit(4, ...events.map((event) => ({ ...event, bytes: 1_000 })));
     const seen: number[] = [];
     let done = false;
     const applied = all().finally(() => {

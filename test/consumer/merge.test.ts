@@ -342,8 +342,10 @@ describe('the merge', () => {
     log.topics.get(TABLES[0]!.topic)!.length = 0;
     const { merge } = withAll(log);
     for (let now = 0; now <= 29_000; now += 3_000) merge.signOfLife(now);
-    merge.signOfLife(60_000);
-    for (let now = 63_000; now <= 87_000; now += 3_000) merge.signOfLife(now);
+    assert.doesNotThrow(() => merge.signOfLife(60_000), 'the signs stopped for a while');
+    assert.doesNotThrow(() => {
+      for (let now = 63_000; now <= 87_000; now += 3_000) merge.signOfLife(now);
+    }, 'the signs stopped for a while');
     assert.throws(() => merge.signOfLife(90_000), /lacks 1 events that t.public.a does not hold/);
     const idle = withAll(new Log());
     for (let now = 0; now <= 90_000; now += 3_000) idle.merge.signOfLife(now);
