@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { borrow } from '../../src/consumer/delivery/connections.ts';
-import { cursorRows } from '../../src/consumer/delivery/cursor-rows.ts';
+import { borrow } from '../../src/postgres/borrowed-connection.ts';
+import { cursorRows } from '../../src/postgres/cursor-rows.ts';
 import { Refusal } from './answer.ts';
 
 /** Which set of documents a call is about. */

@@ -23,7 +23,9 @@ export async function migrate(client: pg.ClientBase, folder: string, schema: str
     const done = new Set(rows.map((row) => row.name));
     const unknown = [...done].filter((name) => !files.includes(name));
     if (unknown.length > 0) {
-      throw new Error(`schema ${schema} was migrated by a newer version (${unknown.join(', ')}): deploy that version or later`);
+      throw new Error(
+        `schema ${schema} was migrated by a newer version (${unknown.join(', ')}): deploy that version or later`,
+      );
     }
     const ran: string[] = [];
     for (const file of files.filter((name) => !done.has(name))) {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
+import { cursorRows } from '../../postgres/cursor-rows.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
-import { cursorRows } from './cursor-rows.ts';
 
 interface Row {
   id: string;

@@ -1,5 +1,5 @@
+import { withConnection } from '../../postgres/borrowed-connection.ts';
 import type { Acknowledgement } from './acknowledge.ts';
-import { withConnection } from './connections.ts';
 import type { DeliveryContext } from './delivery.ts';
 import { epochAbove, loadVersions, markDifferences, markUnfit, raiseEpoch, standingOf } from './epoch.ts';
 import { type Pending, readPending } from './pending.ts';

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { FastaapsError, type RefusedDocument } from '../../fastaaps/errors.ts';
+import { withConnection } from '../../postgres/borrowed-connection.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
 import type { Acknowledgement } from './acknowledge.ts';
-import { withConnection } from './connections.ts';
 import type { DeliveryContext } from './delivery.ts';
 
 /** So many ids are named in the log; all of them are in the table. */

@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import { FastaapsError, type RefusedDocument } from '../../fastaaps/errors.ts';
+import { withConnection } from '../../postgres/borrowed-connection.ts';
+import { cursorRows } from '../../postgres/cursor-rows.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
 import { TokenLost } from '../broken-history.ts';
 import { Acknowledgement, type SentDocument } from './acknowledge.ts';
-import { withConnection } from './connections.ts';
-import { cursorRows } from './cursor-rows.ts';
 import type { DeliveryAdapter, DeliveryContext, Round } from './delivery.ts';
 import { beginSnapshot, type Pending, readPending } from './pending.ts';
 import { logRefused, unknownDocuments } from './refused-documents.ts';
