@@ -24,6 +24,7 @@ interface TableRow {
   /** An index that can identify rows, by the table's replica identity. */
   has_key: string;
   has_primary_key: string;
+  partitioned: string;
   /** The publication's WHERE clause for the table. */
   filter: string | null;
   columns: string;
@@ -31,21 +32,25 @@ interface TableRow {
 
 interface ServerRow {
   role: string;
+  database: string;
   wal_level: string;
   replication: string;
   version: string;
-  publication: string;
+  publication: string | null;
+  /** Whether partitions are published as their table. */
+  via_root: string | null;
   slots_used: string;
   slots_max: string;
   slot: string | null;
 }
 
 const SERVER = `
-  SELECT current_user AS role, current_setting('wal_level') AS wal_level,
+  SELECT current_user AS role, current_database() AS database, current_setting('wal_level') AS wal_level,
          (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS replication,
          current_setting('server_version_num') AS version,
-         (SELECT json_agg(json_build_object('insert', pubinsert, 'update', pubupdate, 'delete', pubdelete, 'truncate', pubtruncate))
+         (SELECT json_build_object('insert', pubinsert, 'update', pubupdate, 'delete', pubdelete, 'truncate', pubtruncate)
             FROM pg_publication WHERE pubname = $1)::text AS publication,
+         (SELECT pubviaroot FROM pg_publication WHERE pubname = $1) AS via_root,
          (SELECT count(*) FROM pg_replication_slots) AS slots_used,
          current_setting('max_replication_slots') AS slots_max,
          (SELECT concat_ws('/', plugin, database) FROM pg_replication_slots WHERE slot_name = $2) AS slot`;
@@ -53,7 +58,9 @@ const SERVER = `
 const TABLES = `
   SELECT w.schema, w."table", c.oid IS NOT NULL AS present,
          c.oid IS NOT NULL AND has_table_privilege(c.oid, 'SELECT') AS selectable,
-         p.tablename IS NOT NULL AS published, c.relreplident AS identity,
+         p.tablename IS NOT NULL OR EXISTS (SELECT 1 FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid
+                                              WHERE u.pubname = $3 AND r.prrelid = c.oid) AS published,
+         c.relreplident AS identity, c.relkind = 'p' AS partitioned,
          EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND CASE c.relreplident
                    WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END) AS has_key,
          EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisprimary) AS has_primary_key,
@@ -80,7 +87,9 @@ export async function checkSource(
     needed.map((table) => table.table),
     names.publication,
   ]);
-  const problems = [...serverProblems(server, names, needed)];
+  // A table without identity is not published before it has one: PostgreSQL would refuse SIIRAyS's own changes.
+  const publishable = rows.filter((row) => row.present === 't' && isIdentified(row));
+  const problems = [...serverProblems(server, names, publishable)];
   rows.forEach((row) => {
     const wanted = needed.find((table) => table.schema === row.schema && table.table === row.table)!;
     problems.push(...tableProblems(row, wanted, server, names.publication));
@@ -91,7 +100,7 @@ export async function checkSource(
 function* serverProblems(
   server: ServerRow,
   names: { slot: string; publication: string },
-  needed: readonly NeededTable[],
+  publishable: readonly TableRow[],
 ): Generator<SourceProblem> {
   const role = quoteIdentifier(server.role);
   if (Number(server.version) < 140_000) {
@@ -110,14 +119,17 @@ function* serverProblems(
     yield { what: `role ${server.role} may not replicate`, cure: `ALTER ROLE ${role} REPLICATION;` };
   }
   if (server.publication === null) {
-    const tables = needed.map((table) => quoteRelation(table.schema, table.table)).join(', ');
+    const tables = publishable.map((table) => quoteRelation(table.schema, table.table)).join(', ');
+    const root = publishable.some((table) => table.partitioned === 't')
+      ? ' WITH (publish_via_partition_root = true)'
+      : '';
     yield {
       what: `publication ${names.publication} does not exist`,
-      cure: `CREATE PUBLICATION ${quoteIdentifier(names.publication)} FOR TABLE ${tables};`,
+      cure: `CREATE PUBLICATION ${quoteIdentifier(names.publication)}${tables ? ` FOR TABLE ${tables}` : ''}${root};`,
     };
   } else {
-    const [published] = JSON.parse(server.publication) as Record<string, boolean>[];
-    const missing = Object.entries(published!).flatMap(([operation, on]) => (on ? [] : [operation]));
+    const published = JSON.parse(server.publication) as Record<string, boolean>;
+    const missing = Object.entries(published).flatMap(([operation, on]) => (on ? [] : [operation]));
     if (missing.length > 0) {
       yield {
         what: `publication ${names.publication} leaves out ${missing.join(', ')}`,
@@ -131,9 +143,9 @@ function* serverProblems(
       cure: `ALTER SYSTEM SET max_replication_slots = ${Number(server.slots_max) + 4}; -- then restart the server`,
     };
   }
-  if (server.slot !== null && !server.slot.startsWith('pgoutput/')) {
+  if (server.slot !== null && server.slot !== `pgoutput/${server.database}`) {
     yield {
-      what: `slot ${names.slot} is not one of pgoutput (plugin/database: ${server.slot})`,
+      what: `slot ${names.slot} is ${server.slot} (plugin/database), not pgoutput/${server.database}`,
       cure: `SELECT pg_drop_replication_slot(${quoteLiteral(names.slot)}); -- or set SIIRAYS_SLOT to another name`,
     };
   }
@@ -164,26 +176,35 @@ function* tableProblems(
       cure: `GRANT SELECT ON ${relation} TO ${quoteIdentifier(server.role)};`,
     };
   }
-  const identified = row.identity === 'f' || row.has_key === 't';
-  if (!identified) {
+  if (!isIdentified(row)) {
     yield {
       what: `table ${name} has no replica identity: published so, PostgreSQL would refuse its own UPDATE and DELETE`,
       cure: `ALTER TABLE ${relation} REPLICA IDENTITY ${row.has_primary_key === 't' ? 'DEFAULT' : 'FULL'};`,
     };
   }
-  if (row.published !== 't' && server.publication !== null) {
+  if (row.partitioned === 't' && server.via_root === 'f') {
+    yield {
+      what: `publication ${publication} publishes the partitions of ${name} in its place`,
+      cure: `ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish_via_partition_root = true);`,
+    };
+  }
+  if (row.published !== 't' && (server.publication !== null || !isIdentified(row))) {
     yield {
       what: `table ${name} is not in publication ${publication}`,
       cure: `ALTER PUBLICATION ${quoteIdentifier(publication)} ADD TABLE ${relation};`,
     };
   }
   if (row.filter !== null) {
-    const [name, set] = [quoteIdentifier(publication), relation];
+    const alter = `ALTER PUBLICATION ${quoteIdentifier(publication)}`;
     yield {
-      what: `publication ${publication} leaves out rows of ${row.schema}.${row.table}: WHERE ${row.filter}`,
-      cure: `ALTER PUBLICATION ${name} DROP TABLE ${set}; ALTER PUBLICATION ${name} ADD TABLE ${set};`,
+      what: `publication ${publication} leaves out rows of ${name}: WHERE ${row.filter}`,
+      cure: `${alter} DROP TABLE ${relation}; ${alter} ADD TABLE ${relation};`,
     };
   }
+}
+
+function isIdentified(row: TableRow): boolean {
+  return row.identity === 'f' || row.has_key === 't';
 }
 
 /** SIIRAyS does not offer what is needed; the message names everything, with its cure. */
