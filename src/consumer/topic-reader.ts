@@ -60,6 +60,7 @@ export async function startTopicReader(options: TopicReaderOptions): Promise<Top
   });
   const expected = new Map(topics.map((topic) => [topic, Number(options.offsets.get(topic) ?? 0n)]));
   let behind = 0;
+  let cut = false;
   let ended = false;
   const fail = (error: unknown): void => {
     if (ended) return;
@@ -68,6 +69,11 @@ export async function startTopicReader(options: TopicReaderOptions): Promise<Top
   };
   failOnTrouble(consumer, fail);
   consumer.on(consumer.events.HEARTBEAT, () => options.onSign());
+  // Comes behind each batch, those of nothing but commit markers and aborted records included: they are not waited for.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
+    if (payload.topic !== transactionTopic || cut) return;
+    behind = Number(payload.highWatermark) - 1 - Number(payload.lastOffset);
+  });
 
   /** Puts messages into the merge as long as there is room; gives the offset of the last one taken. */
   async function take({ topic, messages }: Batch): Promise<{ last: string | null; all: boolean }> {
@@ -97,7 +103,10 @@ export async function startTopicReader(options: TopicReaderOptions): Promise<Top
     try {
       const { last, all } = await take(batch);
       if (!all) pause();
-      if (topic === transactionTopic) behind = Number(batch.highWatermark) - 1 - Number(last ?? first - 1);
+      if (topic === transactionTopic) {
+        cut = !all;
+        behind = Number(batch.highWatermark) - 1 - Number(last ?? first - 1);
+      }
       if (last === null) return;
       expected.set(topic, Number(last) + 1);
       resolveOffset(last);

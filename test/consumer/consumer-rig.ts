@@ -19,6 +19,8 @@ import { until } from '../support/until.ts';
 export interface RunningConsumer {
   /** How often documents were projected. */
   wakes: number;
+  /** Messages that it has not read yet, by its gauge. */
+  behind(): Promise<number>;
   /** Why its pipelines ended. */
   failures: unknown[];
   /** Its first pipeline's end, where it runs once. */
@@ -37,6 +39,7 @@ export interface Rig {
   equal(what: string): Promise<void>;
   /** Runs SQL on SIIRAyS as one transaction. */
   change(sql: string): Promise<void>;
+  stopConsumers(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -88,9 +91,20 @@ export async function createRig(epsas: number): Promise<Rig> {
     source,
     consumer(instanceId, again = false) {
       const ending = new AbortController();
-      const running: RunningConsumer = { wakes: 0, failures: [], done: Promise.resolve(), stop: async () => undefined };
+      const running: RunningConsumer = {
+        behind: async () => Number.NaN,
+        wakes: 0,
+        failures: [],
+        done: Promise.resolve(),
+        stop: async () => undefined,
+      };
+      let metrics = new Registry();
+      running.behind = async () => {
+        const gauge = await metrics.getSingleMetric('siirays_sync_consumer_behind_messages')?.get();
+        return gauge?.values[0]?.value ?? Number.NaN;
+      };
       const live = () => {
-        const metrics = new Registry();
+        metrics = new Registry();
         return runPipeline({
           config: configOf(instanceId),
           connector,
@@ -136,8 +150,11 @@ export async function createRig(epsas: number): Promise<Rig> {
     async change(sql) {
       await siirays.client.query(`BEGIN; ${sql}; COMMIT`);
     },
+    async stopConsumers() {
+      for (const consumer of consumers.splice(0)) await consumer.stop();
+    },
     async close() {
-      for (const consumer of consumers) await consumer.stop();
+      for (const consumer of consumers.splice(0)) await consumer.stop();
       await producer.stop();
       await disconnect(sync);
       await siirays.close();

@@ -1,6 +1,7 @@
 /** The consumer behind a real producer, Kafka, registry and PostgreSQL; only FASTAAPS is left out. */
 import assert from 'node:assert/strict';
-import { after, describe, test } from 'node:test';
+import { after, afterEach, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { BrokenHistory, TokenLost } from '../../src/consumer/broken-history.ts';
 import { until } from '../support/until.ts';
@@ -10,6 +11,7 @@ import { createRig } from './consumer-rig.ts';
 const rig = await createRig(300);
 
 describe('the consumer behind a producer', { timeout: 240_000 }, () => {
+  afterEach(() => rig.stopConsumers());
   after(() => rig.close());
 
   /** Everything that a replay must not touch. */
@@ -42,6 +44,7 @@ describe('the consumer behind a producer', { timeout: 240_000 }, () => {
       `UPDATE epsa SET web = 'w' WHERE id_epsa % 2 = 0; UPDATE epsa SET id_epsa = id_epsa + 200000 WHERE id_epsa % 6 = 0`,
     );
     await rig.equal('TOASTed values that are not sent, over a key change');
+    await until(async () => (await consumer.behind()) === 0, 'nothing to be counted as unread');
     assert.deepEqual(consumer.failures, []);
     await consumer.stop();
   });
@@ -99,6 +102,8 @@ describe('the consumer behind a producer', { timeout: 240_000 }, () => {
            INSERT INTO instalacion_fuente_financiamiento SELECT * FROM instalacion_fuente_financiamiento LIMIT 5;
            UPDATE epsa SET fax = '${i}' WHERE id_epsa % 3 = ${i % 3}`,
         );
+        // Traffic that the slowest machine can follow.
+        await pause(50);
       }
     })();
     for (; killed < 6; killed++) {

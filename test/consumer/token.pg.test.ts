@@ -68,6 +68,9 @@ describe('the token', () => {
         sessions.map(async (session, i) => {
           const token = await acquire(session, `instance ${i}`);
           tokens.push(token);
+          for (let query = 0; query < 10; query++) await session.query('SELECT 1');
+          const { rows } = await session.query('SELECT token::text, holder FROM blind_sync.checkpoint');
+          assert.deepEqual(rows[0], { token, holder: `instance ${i}` }, 'nobody takes what is held');
           await releaseToken(session, 'blind_sync', token);
         }),
       );
