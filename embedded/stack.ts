@@ -137,7 +137,7 @@ export class Stack {
   /** Waits until FASTAAPS holds the first load, then writes endpoints.json. Undefined if the stack is stopped before. */
   async firstLoad(): Promise<FirstLoad | undefined> {
     const load = await firstLoad(this.endpoints.fastaaps, this.endpoints.fastaapsAuth, this.#stopping.signal);
-    if (load) writeJson(this.#endpointsFile, this.endpoints, 0o600);
+    if (load && !this.#stopping.signal.aborted) writeJson(this.#endpointsFile, this.endpoints, 0o600);
     return load;
   }
 

@@ -31,7 +31,7 @@ async function main(args: string[]): Promise<number> {
       onLog: (name, line) => batches.take(name, line),
     });
     print(describeStack(stack, options.dir));
-    const load = await stack.firstLoad();
+    const load = await Promise.race([stack.firstLoad(), untilAborted(ending)]);
     if (load) print(describeFirstLoad(load, performance.now() - startedAt));
     await untilAborted(ending);
     print('ending ...');
@@ -65,10 +65,10 @@ function endingSignal(): AbortSignal {
   return ending.signal;
 }
 
-function untilAborted(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
 }
 

@@ -37,6 +37,11 @@ export function run(file, args, options = {}) {
 export async function mustRun(what, command, file, args, options) {
   const { ok, output } = await run(file, args, options);
   if (ok) return output;
-  const end = output.trimEnd().split('\n').slice(-12).join('\n');
-  throw new Missing(`${what}. ${file} said:\n${end}\n`, command);
+  throw new Missing(`${what}. ${file} said:\n${shortened(output)}\n`, command);
+}
+
+/** Both ends of what a program printed: some name the cause first and explain themselves after it, others end with it. */
+function shortened(output) {
+  const lines = output.trimEnd().split('\n');
+  return lines.length <= 24 ? lines.join('\n') : [...lines.slice(0, 12), '...', ...lines.slice(-10)].join('\n');
 }

@@ -19,26 +19,31 @@ const POLL_MS = 100;
 export async function firstLoad(fastaaps: string, auth: string, signal: AbortSignal): Promise<FirstLoad | undefined> {
   const startedAt = performance.now();
   const headers = { authorization: `Basic ${Buffer.from(auth).toString('base64')}` };
-  while (!(await hasPosition(fastaaps, headers))) {
-    if (signal.aborted) return undefined;
-    await wait(POLL_MS);
+  while (!signal.aborted) {
+    try {
+      const position = await ask(`${fastaaps}/registro/position?db_tag=sync`, headers, signal);
+      if (position && (JSON.parse(position.toString()) as { lsn?: string | null }).lsn) {
+        const ms = performance.now() - startedAt;
+        const body = await ask(`${fastaaps}/registro/?db_tag=sync`, headers, signal);
+        if (body) return { documents: (JSON.parse(body.toString()) as unknown[]).length, bytes: body.length, ms };
+      }
+      await wait(POLL_MS, undefined, { signal });
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      if (!isConnectionError(error)) throw error;
+      await wait(POLL_MS); // it may have been killed, and is started again
+    }
   }
-  const ms = performance.now() - startedAt;
-  const answer = await fetch(`${fastaaps}/registro/?db_tag=sync`, { headers });
-  const body = Buffer.from(await answer.arrayBuffer());
-  return { documents: (JSON.parse(body.toString()) as unknown[]).length, bytes: body.length, ms };
+  return undefined;
 }
 
-/** Whether the set `sync` holds a changeset. FASTAAPS may be restarted meanwhile: then it does not answer for a while. */
-async function hasPosition(fastaaps: string, headers: Record<string, string>): Promise<boolean> {
-  try {
-    const answer = await fetch(`${fastaaps}/registro/position?db_tag=sync`, {
-      headers,
-      signal: AbortSignal.timeout(5000),
-    });
-    const position = answer.ok ? ((await answer.json()) as { lsn?: string | null }) : undefined;
-    return typeof position?.lsn === 'string';
-  } catch {
-    return false; // not reachable yet
-  }
+async function ask(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Buffer | undefined> {
+  const answer = await fetch(url, { headers, signal });
+  const body = Buffer.from(await answer.arrayBuffer());
+  return answer.ok ? body : undefined;
+}
+
+/** What fetch throws where there is no answer, or only a part of one. */
+function isConnectionError(error: unknown): boolean {
+  return error instanceof TypeError;
 }

@@ -7,6 +7,7 @@ import { writeJson } from './atomic-file.ts';
 export class ProcessesFile {
   readonly #file: string;
   readonly #pids: Record<string, number> = {};
+  #removed = false;
 
   constructor(dir: string) {
     this.#file = join(dir, 'processes.json');
@@ -16,10 +17,12 @@ export class ProcessesFile {
     if (change.event === 'started') this.#pids[change.name] = change.pid;
     else if (change.event === 'ended') delete this.#pids[change.name];
     else return;
-    writeJson(this.#file, this.#pids);
+    if (!this.#removed) writeJson(this.#file, this.#pids);
   }
 
+  /** For good: a part that was still starting says nothing any more. */
   remove(): void {
+    this.#removed = true;
     rmSync(this.#file, { force: true });
   }
 }

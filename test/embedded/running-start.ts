@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Endpoints } from '../../embedded/stack/endpoints.ts';
 import { ROOT } from '../../embedded/tools.ts';
@@ -28,14 +28,23 @@ export class RunningStart {
   /** Waits until the first load is delivered. */
   async untilLoaded(): Promise<Endpoints> {
     // A killed predecessor left its file: the line counts.
-    const loaded = (): boolean => this.output.includes('endpoints.json is written');
-    const ended = (): boolean => this.npm.exitCode !== null || this.npm.signalCode !== null;
-    await until(() => loaded() || ended(), 'the first load', 90_000).catch((error: Error) => {
-      throw new Error(`${error.message}; npm start said:\n${this.output}`);
-    });
-    if (!loaded()) throw new Error(`npm start has ended:\n${this.output}`);
+    await this.#until(() => this.output.includes('endpoints.json is written'), 'the first load');
     this.processes();
     return JSON.parse(readFileSync(join(this.dir, 'endpoints.json'), 'utf8')) as Endpoints;
+  }
+
+  /** Waits until a part's process was started, ready or not. */
+  async untilStarted(part: string): Promise<void> {
+    const file = join(this.dir, 'processes.json');
+    await this.#until(() => existsSync(file) && this.processes()[part] !== undefined, `the start of ${part}`);
+  }
+
+  async #until(condition: () => boolean, what: string): Promise<void> {
+    const ended = (): boolean => this.npm.exitCode !== null || this.npm.signalCode !== null;
+    await until(() => condition() || ended(), what, 90_000).catch((error: Error) => {
+      throw new Error(`${error.message}; npm start said:\n${this.output}`);
+    });
+    if (!condition()) throw new Error(`npm start ended before ${what}:\n${this.output}`);
   }
 
   /** The process ids of the parts, as processes.json has them now. */

@@ -144,8 +144,18 @@ describe('npm start', () => {
     });
   }
 
-  it('forgets its state with --fresh', async () => {
+  it('ends at once and leaves nothing on SIGINT while it starts', async () => {
     await running.interrupt();
+    for (const part of ['siirays', 'kafka', 'producer']) {
+      running = new RunningStart(dir.path, []);
+      await running.untilStarted(part);
+      running.chain();
+      assert.ok((await running.interrupt()) < STOP_WITHIN_MS);
+      await running.untilNothingIsLeft(500);
+    }
+  });
+
+  it('forgets its state with --fresh', async () => {
     running = new RunningStart(dir.path, ['--fresh', '--epsas', EPSAS]);
     endpoints = await running.untilLoaded();
     const [row] = await inSiirays(
