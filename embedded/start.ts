@@ -22,7 +22,6 @@ async function main(args: string[]): Promise<number> {
   try {
     stack = await startStack({
       ...options,
-      ports: 'usual',
       signal: ending,
       onChange: (change) => {
         const line = describeChange(change);

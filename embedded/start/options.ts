@@ -7,10 +7,12 @@ export const USAGE = `npm start -- [options]
   --epsas N      size of a new SIIRAyS (3000)
   --seed N       other sample rows, the same for the same N
   --traffic N    plays SIIRAyS's users with N transactions a second (0)
-  --dir FOLDER   the state folder (.dev)`;
+  --dir FOLDER   the state folder (.dev)
+  --free-ports   any free ports in place of the usual ones`;
 
 export interface StartOptions {
   dir: string;
+  ports: 'usual' | 'free';
   fresh: boolean;
   epsas: number;
   seed?: number;
@@ -23,6 +25,7 @@ const FLAGS = {
   seed: { type: 'string' },
   traffic: { type: 'string', default: '0' },
   dir: { type: 'string', default: join(ROOT, '.dev') },
+  'free-ports': { type: 'boolean', default: false },
 } as const;
 
 /** The options of `npm start`, or what is wrong with them. */
@@ -31,7 +34,8 @@ export function readOptions(args: string[]): StartOptions | string {
     const { values } = parseArgs({ args, options: FLAGS });
     const seed = values.seed === undefined ? undefined : wholeNumber('seed', values.seed);
     const { fresh, dir } = values;
-    return { dir, fresh, epsas: wholeNumber('epsas', values.epsas), seed, traffic: rate(values.traffic) };
+    const ports = values['free-ports'] ? 'free' : 'usual';
+    return { dir, ports, fresh, epsas: wholeNumber('epsas', values.epsas), seed, traffic: rate(values.traffic) };
   } catch (error) {
     return (error as Error).message;
   }

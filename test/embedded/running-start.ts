@@ -16,8 +16,8 @@ export class RunningStart {
 
   constructor(dir: string, args: string[]) {
     this.dir = dir;
-    // A process group of its own, as a shell gives to each job.
-    this.npm = spawn('npm', ['start', '--', '--dir', dir, ...args], { cwd: ROOT, detached: true });
+    // A process group of its own, as a shell gives to each job. Two that start at once would both want the usual ports.
+    this.npm = spawn('npm', ['start', '--', '--free-ports', '--dir', dir, ...args], { cwd: ROOT, detached: true });
     const add = (text: string): void => {
       this.output += text;
     };

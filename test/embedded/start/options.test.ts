@@ -4,18 +4,25 @@ import { readOptions } from '../../../embedded/start/options.ts';
 
 describe('the options of npm start', () => {
   it('have defaults', () => {
-    const { fresh, epsas, traffic, seed } = readOptions([]) as Exclude<ReturnType<typeof readOptions>, string>;
-    assert.deepEqual({ fresh, epsas, traffic, seed }, { fresh: false, epsas: 3000, traffic: 0, seed: undefined });
+    const { ports, fresh, epsas, traffic, seed } = readOptions([]) as Exclude<ReturnType<typeof readOptions>, string>;
+    assert.deepEqual(
+      { ports, fresh, epsas, traffic, seed },
+      { ports: 'usual', fresh: false, epsas: 3000, traffic: 0, seed: undefined },
+    );
   });
 
   it('are read', () => {
-    assert.deepEqual(readOptions(['--fresh', '--epsas', '20', '--seed', '7', '--traffic', '0.5', '--dir', '/state']), {
-      dir: '/state',
-      fresh: true,
-      epsas: 20,
-      seed: 7,
-      traffic: 0.5,
-    });
+    assert.deepEqual(
+      readOptions(['--fresh', '--epsas', '20', '--seed', '7', '--traffic', '0.5', '--dir', '/state', '--free-ports']),
+      {
+        dir: '/state',
+        ports: 'free',
+        fresh: true,
+        epsas: 20,
+        seed: 7,
+        traffic: 0.5,
+      },
+    );
   });
 
   it('are refused by name', () => {
