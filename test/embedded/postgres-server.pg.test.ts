@@ -52,8 +52,10 @@ describe('a PostgreSQL server of our own', () => {
     const options = { name: 'postgres', dir: dir.path, port: await freePort(), password: 'secret' };
     const first = await startPostgres(options);
     await first.stop();
-    writeFileSync(join(first.dataDir, 'postmaster.pid'), `${process.pid}\n${first.dataDir}\n`);
-    const second = await startPostgres(options);
+    // Not this process: PostgreSQL passes over its own parent.
+    const other = spawn('sleep', ['1000']);
+    writeFileSync(join(first.dataDir, 'postmaster.pid'), `${other.pid}\n${first.dataDir}\n`);
+    const second = await startPostgres(options).finally(() => other.kill());
     assert.deepEqual(await ask(second.url(), 'SELECT 1'), [[1]]);
     await second.stop();
     dir.remove();
