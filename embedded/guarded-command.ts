@@ -56,7 +56,7 @@ function isExecutable(file: string): boolean {
  * Wraps a command so that it ends with this process: `setpriv --pdeathsig` (prctl(2), PR_SET_PDEATHSIG).
  *
  * As root, a program that refuses root is put into a user namespace of its own, in which root's files belong to an
- * ordinary user: so it works wherever the checkout is, below /root too, and no file changes its owner. Where
+ * ordinary user: so it works wherever the checkout is, in root's home too, and no file changes its owner. Where
  * namespaces are forbidden it runs as `nobody`, who is given the files.
  */
 export function guarded(command: Command, guard: Guard): Command {
