@@ -10,6 +10,7 @@ import { DeliveredXids } from './delivered-xids.ts';
 import type { Outgoing } from './outgoing.ts';
 import { type PgoutputMessage, parsePgoutput, type RelationMessage } from './pgoutput.ts';
 import type { PendingRequest, Position } from './position.ts';
+import type { PublicationStart } from './publication-start.ts';
 import type { TableWriter } from './table-encoders.ts';
 
 export interface ChangeStreamOptions {
@@ -17,6 +18,8 @@ export interface ChangeStreamOptions {
   topics: Topics;
   /** The position in Kafka; what lies below it is skipped. */
   position: Position;
+  /** What it has noted goes into each position. */
+  publicationStart: PublicationStart;
   /** Schema ids of the transaction topic. */
   transactionIds: { key: number; value: number };
   /** The writer of a relation, where it is known at once. */
@@ -322,7 +325,8 @@ export class ChangeStream {
   }
 
   #end(position: Position): void {
-    this.#position = { ...position, unseen: this.delivered.list() };
+    const published = this.#options.publicationStart.noted;
+    this.#position = { ...position, unseen: this.delivered.list(), published };
     this.#written = position.end_lsn;
     this.#outgoing.end(this.#position);
   }

@@ -95,14 +95,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       },
     });
     const published = await encoders.describe(catalogue);
-    const publicationStart = new PublicationStart();
     const created = await ensureSlot(catalogue, config.siirays.slot);
     if (created) log.info({ event: 'slot_created', slot: config.siirays.slot }, 'replication slot created');
     // A new slot begins only when all who were writing have ended: what was published before it is streamed whole.
-    publicationStart.note(
-      published.map((table) => table.oid),
-      created ? 0n : await nextXid(catalogue),
-    );
+    const readable = created ? 0n : await nextXid(catalogue);
     const tables = published.map((table) => topics.table(table.schema, table.table));
     await ensureTopics(kafka, config.kafka, topics, tables);
     for (const topic of tables) known.add(topic);
@@ -146,10 +142,16 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       'the stream goes on from here',
     );
 
+    const publicationStart = new PublicationStart(position.published);
+    publicationStart.note(
+      published.map((table) => table.oid),
+      readable,
+    );
     const stream = new ChangeStream({
       outgoing,
       topics,
       position,
+      publicationStart,
       transactionIds,
       known: (relation) => encoders.known(relation),
       now: Date.now,

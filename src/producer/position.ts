@@ -39,6 +39,8 @@ const positionSchema = z.object({
   requests: z.array(pendingRequest),
   /** Delivered transactions that no snapshot has shown yet, see DeliveredXids. */
   unseen: z.array(z.number().int()).default([]),
+  /** From which transaction id on each published table may be read, by its oid: see PublicationStart. */
+  published: z.record(z.string(), z.string().regex(/^\d+$/)).default({}),
 });
 
 /** What is in Kafka of SIIRAyS's history: everything whose commit ends at or below `end_lsn`, exclusively. */
@@ -105,5 +107,6 @@ export function newHistory(source: SourceIdentity, previous: Position | null): P
     accepted: previous ? [...previous.accepted] : [],
     requests: [],
     unseen: [],
+    published: {},
   };
 }

@@ -5,22 +5,35 @@ import type pg from 'pg';
  * had written to the table before is never streamed, so that only a snapshot that sees all of them is complete.
  */
 export class PublicationStart {
-  /** By oid: all transactions that were open when the table was first seen in the publication have smaller ids. */
-  readonly #next = new Map<number, bigint>();
+  /**
+   * By oid, as decimal texts: all transactions that were open when the table was first seen in the publication have
+   * smaller ids. Never changed, but replaced.
+   */
+  #next: Readonly<Record<string, string>>;
+
+  /** @param noted what an earlier run has noted, so that it is not waited for again */
+  constructor(noted: Readonly<Record<string, string>> = {}) {
+    this.#next = noted;
+  }
+
+  get noted(): Readonly<Record<string, string>> {
+    return this.#next;
+  }
 
   /** The tables were published at a time when no transaction had this id, or a greater one. */
   note(oids: Iterable<number>, next: bigint): void {
-    for (const oid of oids) if (!this.#next.has(oid)) this.#next.set(oid, next);
+    const added = Object.fromEntries([...oids].map((oid) => [oid, String(next)]));
+    this.#next = { ...added, ...this.#next };
   }
 
   isNoted(oid: number): boolean {
-    return this.#next.has(oid);
+    return this.#next[oid] !== undefined;
   }
 
   /** Whether a snapshot with this xmin sees all that was written to the table before it was published. */
   reached(oid: number, xmin: bigint): boolean {
-    const next = this.#next.get(oid);
-    return next !== undefined && xmin >= next;
+    const next = this.#next[oid];
+    return next !== undefined && xmin >= BigInt(next);
   }
 }
 

@@ -198,6 +198,13 @@ describe('the stream of changes', () => {
     assert.equal(tried.committed(), null);
   });
 
+  test('writes into each position from when on tables may be read', () => {
+    const tried = under();
+    tried.publicationStart.note([5], 77n);
+    tried.stream.update({}, true);
+    assert.deepEqual(tried.committed()!.position.published, { 5: '77' });
+  });
+
   test('tells who watches what was delivered before: the transaction under way too, and those of an earlier run', () => {
     const tried = under({ ...START, unseen: [3] });
     tried.receive(message.begin(7, 0x200n), message.commit(0x200n, 0x208n), message.begin(8, 0x210n));

@@ -8,6 +8,7 @@ import { Chunk, type ChunkRead } from '../../src/producer/chunk.ts';
 import type { DeliveredXids } from '../../src/producer/delivered-xids.ts';
 import type { Outgoing } from '../../src/producer/outgoing.ts';
 import type { Position } from '../../src/producer/position.ts';
+import { PublicationStart } from '../../src/producer/publication-start.ts';
 import type { TableWriter } from '../../src/producer/table-encoders.ts';
 import * as message from './pgoutput-messages.ts';
 import { OID, type Row, randomOf, SourceModel } from './source-model.ts';
@@ -47,6 +48,7 @@ const START: Position = {
   accepted: [],
   requests: [],
   unseen: [],
+  published: {},
 };
 
 /**
@@ -116,6 +118,7 @@ export class ChunkSchedule {
       outgoing,
       topics: topicsFor('x'),
       position,
+      publicationStart: new PublicationStart(),
       transactionIds: { key: 1, value: 2 },
       known: () => writer as unknown as TableWriter,
       now: () => 0,

@@ -7,6 +7,7 @@ import { ChangeStream } from '../../src/producer/change-stream.ts';
 import { Outgoing } from '../../src/producer/outgoing.ts';
 import type { RelationMessage } from '../../src/producer/pgoutput.ts';
 import type { Position } from '../../src/producer/position.ts';
+import { PublicationStart } from '../../src/producer/publication-start.ts';
 import type { TableWriter } from '../../src/producer/table-encoders.ts';
 import { valuesOf } from './pgoutput-messages.ts';
 
@@ -25,6 +26,7 @@ export const START: Position = {
   accepted: [],
   requests: [],
   unseen: [],
+  published: {},
 };
 
 export interface Event {
@@ -93,6 +95,7 @@ export interface Committed {
 /** A ChangeStream whose tables are known by name, and what it gives to Kafka. */
 export class StreamUnderTest {
   readonly outgoing = new Outgoing(1_000_000, 4_000_000);
+  readonly publicationStart = new PublicationStart();
   readonly stream: ChangeStream;
   readonly writers = new Map<string, TableWriter>();
 
@@ -101,6 +104,7 @@ export class StreamUnderTest {
       outgoing: this.outgoing,
       topics: TOPICS,
       position,
+      publicationStart: this.publicationStart,
       transactionIds: { key: 1, value: 2 },
       known: (relation) => this.writers.get(`${relation.table}(${relation.columns.map(({ name }) => name).join()})`),
       now: () => 1_234,

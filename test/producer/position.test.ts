@@ -36,6 +36,7 @@ const POSITION: Position = {
     },
   ],
   unseen: [4_294_967_295, 7],
+  published: { '16384': '0', '4294967295': '8589934600' },
 };
 
 const SOURCE: SourceIdentity = {
@@ -50,7 +51,7 @@ const SOURCE: SourceIdentity = {
 describe('the position', () => {
   test('is read as it was written, every bit of it', () => {
     assert.deepEqual(decodePosition(encodePosition(POSITION)), POSITION);
-    const none = { ...POSITION, last: null, accepted: [], requests: [], unseen: [] };
+    const none = { ...POSITION, last: null, accepted: [], requests: [], unseen: [], published: {} };
     assert.deepEqual(decodePosition(encodePosition(none)), none);
   });
 
@@ -88,8 +89,8 @@ describe('the position', () => {
   test('of a new history begins at the slot, and accepts no request again', () => {
     const first = newHistory(SOURCE, null);
     assert.deepEqual(
-      [first.history, first.seq, first.end_lsn, first.last, first.signal_offset, first.unseen],
-      [1, 0n, SOURCE.confirmedLsn, null, '0', []],
+      [first.history, first.seq, first.end_lsn, first.last, first.signal_offset, first.unseen, first.published],
+      [1, 0n, SOURCE.confirmedLsn, null, '0', [], {}],
     );
     const next = newHistory(SOURCE, POSITION);
     assert.deepEqual(

@@ -306,11 +306,14 @@ describe('reading chunks', () => {
     assert.ok((await currentSnapshot(client)).xmax >= BigInt(rows[0].xid));
     const from = reader();
     await assert.rejects(from.read('public', 'nueva', first), TableTooNew);
+    const noted = start.noted;
     await later.query('BEGIN; SELECT pg_current_xact_id()');
     await assert.rejects(from.read('public', 'nueva', first), TableTooNew);
     await writer.query('COMMIT');
-    // Whoever begins afterwards is streamed whole, and is not waited for.
+    // Whoever begins afterwards is streamed whole, and is not waited for, not by who is started again either.
     assert.deepEqual(rowsOf(await from.read('public', 'nueva', first)), [['1']]);
+    const again = reader({ publicationStart: new PublicationStart(noted) });
+    assert.deepEqual(rowsOf(await again.read('public', 'nueva', first)), [['1']]);
     await later.query('ROLLBACK');
     await disconnect(writer);
     await disconnect(later);

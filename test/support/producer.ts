@@ -1,5 +1,5 @@
 import { Kafka, logLevel } from 'kafkajs';
-import pino from 'pino';
+import pino, { type Logger } from 'pino';
 import { Registry } from 'prom-client';
 import type { ProducerConfig } from '../../src/config/types.ts';
 import type { ChangeEvent } from '../../src/kafka/change-event.ts';
@@ -61,13 +61,13 @@ export interface RunningProducer {
 }
 
 /** One pipeline in this process. */
-export function startProducer(config: ProducerConfig): RunningProducer {
+export function startProducer(config: ProducerConfig, log: Logger = silent): RunningProducer {
   const ending = new AbortController();
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
   const done = runPipeline({
     config,
     kafka: createKafka(config.kafka, silent),
-    log: silent,
+    log,
     metrics: createProducerMetrics(new Registry()),
     version: 'test',
     onReady: resolve,
