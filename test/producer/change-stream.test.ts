@@ -115,6 +115,7 @@ describe('the stream of changes', () => {
         'END stream 16 1',
       ],
     );
+    assert.deepEqual(records.at(-1)!.dataCollections, [{ dataCollection: 'public.a', eventCount: 1 }]);
     assert.deepEqual(records[2]!.snapshot, { requestId: 'r1', connector: 'epsa', tables: ['public.a'] });
     assert.equal(position.seq, 16n);
     assert.deepEqual(position.requests, []);

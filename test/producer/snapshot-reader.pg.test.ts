@@ -11,6 +11,7 @@ import {
   TableTooNew,
   UnfitKeys,
 } from '../../src/producer/chunk-reader.ts';
+import { readWhole } from '../../src/producer/chunk-rows.ts';
 import { nextXid, PublicationStart } from '../../src/producer/publication-start.ts';
 import { readCatalog } from '../../src/producer/table-catalog.ts';
 import { sees } from '../../src/producer/xid-snapshot.ts';
@@ -154,6 +155,25 @@ describe('reading chunks', () => {
     );
   });
 
+  test('are fetched so few rows at a time that memory is bounded by bytes', async () => {
+    const fetched: number[] = [];
+    const spy = new Proxy(client, {
+      get(target, name) {
+        if (name !== 'query') return Reflect.get(target, name);
+        return (query: string | { text: string }, values?: unknown[]) => {
+          const size = /^FETCH (\d+)/.exec(typeof query === 'string' ? query : query.text);
+          if (size) fetched.push(Number(size[1]));
+          return target.query(query as string, values as string[]);
+        };
+      },
+    });
+    const table = (await readCatalog(client, 'prueba', { schema: 'public', table: 'ancha' }))[0]!;
+    await client.query('BEGIN');
+    assert.equal((await readWhole(spy, table, 120_000)).length, 5);
+    assert.deepEqual(fetched, [1, 2, 2, 2]);
+    await client.query('COMMIT');
+  });
+
   test('of a table without a key are the whole table', async () => {
     await client.query(`INSERT INTO sin_clave SELECT g % 2, NULL FROM generate_series(1, 2000) g`);
     for (const range of [first, { kind: 'keys', keys: [['1', 'x']] } as Range]) {
@@ -254,22 +274,26 @@ describe('reading chunks', () => {
     await disconnect(other);
   });
 
-  test('see a rewritten table as it is, though it was locked when they began', async () => {
-    const other = await connect({ connectionString: database.url });
-    await other.query(`BEGIN; ALTER TABLE ancha ALTER COLUMN v TYPE varchar(60000)`);
-    const reading = reader({ lockTimeoutMs: 5_000, chunkRows: 100 }).read('public', 'ancha', first);
-    await until(async () => {
-      const { rowCount } = await client.query(
-        `SELECT FROM pg_locks WHERE NOT granted AND relation = 'ancha'::regclass`,
-      );
-      return rowCount;
-    }, 'the reader at the lock');
-    await other.query('COMMIT');
-    const read = await reading;
-    assert.equal(read.rows.length, 5);
-    assert.equal(read.shape.columns[1]!.type, 'character varying(60000)');
-    await disconnect(other);
-  });
+  const rewritings = [
+    ['ancha', 'ancha', 'ALTER TABLE ancha ALTER COLUMN v TYPE varchar(60000)', 5],
+    ['partida', 'partida_2', 'ALTER TABLE partida_2 SET UNLOGGED', 8],
+  ] as const;
+  for (const [table, rewritten, sql, count] of rewritings) {
+    test(`see ${rewritten} as it is, though it was being rewritten when they began`, async () => {
+      const other = await connect({ connectionString: database.url });
+      await other.query(`BEGIN; ${sql}`);
+      const reading = reader({ lockTimeoutMs: 5_000, chunkRows: 100 }).read('public', table, first);
+      await until(async () => {
+        const { rowCount } = await client.query(
+          `SELECT FROM pg_locks WHERE NOT granted AND relation = '${rewritten}'::regclass`,
+        );
+        return rowCount;
+      }, 'the reader at the lock');
+      await other.query('COMMIT');
+      assert.equal((await reading).rows.length, count);
+      await disconnect(other);
+    });
+  }
 
   test('have a snapshot that tells what they see, and a barrier that the server has reached', async () => {
     const open = await connect({ connectionString: database.url, types: TEXT_VALUES });

@@ -65,6 +65,7 @@ describe('the feed of the stream', () => {
     rig.send(message.insert(1, ['1']), describeB, message.insert(2, ['2']), message.commit(0x200n, 0x208n));
     rig.feed.onKeepalive('0/300');
     rig.send(message.begin(8, 0x300n), message.insert(1, ['3']), message.commit(0x300n, 0x308n));
+    rig.feed.onKeepalive('0/400');
     assert.equal(rig.tried.stream.passed, 0n);
 
     rig.resolving[0]!.resolve(fakeWriter(A));
@@ -76,7 +77,7 @@ describe('the feed of the stream', () => {
     assert.deepEqual([rig.flowing, rig.tried.stream.passed], [false, 0n]);
     rig.resolving[1]!.resolve(fakeWriter(B));
     await settled();
-    assert.deepEqual([rig.flowing, rig.feed.isCaughtUp, rig.tried.stream.passed], [true, true, 0x308n]);
+    assert.deepEqual([rig.flowing, rig.feed.isCaughtUp, rig.tried.stream.passed], [true, true, 0x400n]);
     const { events, records } = rig.tried.committed()!;
     assert.deepEqual(
       events.a!.map(({ after }) => after),
