@@ -201,6 +201,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       },
       onServed: () => accepting.accept(),
       logLimit: config.snapshot.chunkBytes * 4,
+      heldLimit: config.snapshot.chunkBytes * 4,
       signal: ended,
     });
 
