@@ -68,8 +68,7 @@ export class ChunkReader {
 
   /**
    * One chunk. The lock (on the partitions too) is taken before the snapshot: a rewriting ALTER TABLE in between would
-   * show an empty table. The barrier is read after the snapshot, so that every commit that it sees lies below, and before
-   * the rows, since reading them may write WAL too (hint bits, with checksums), which stays unflushed on an idle server.
+   * show an empty table. The barrier is read last, so that every commit that the snapshot sees lies below it.
    * @throws TableNotPublished; TableTooNew; UnfitKeys; PostgreSQL's 55P03 where the lock was not to be had in time, 22xxx where a key
    * is no value of its column's type
    */
@@ -83,18 +82,16 @@ export class ChunkReader {
       await client.query(`LOCK TABLE ${quoteRelation(schema, table)} IN ACCESS SHARE MODE`);
       const [described] = await readCatalog(client, publication, { schema, table });
       if (!described) throw new TableNotPublished(`${schema}.${table} is not in publication ${publication}`);
-      const { rows: now } = await client.query<{ snapshot: string; lsn: string }>(
-        'SELECT pg_current_snapshot()::text AS snapshot, pg_current_wal_insert_lsn()::text AS lsn',
-      );
-      const snapshot = parseXidSnapshot(now[0]!.snapshot);
+      const snapshot = await currentSnapshot(client);
       if (!publicationStart.isNoted(described.oid)) publicationStart.note([described.oid], await nextXid(client));
       if (!publicationStart.reached(described.oid, snapshot.xmin)) {
         throw new TableTooNew(`transactions that are older than the publication of ${schema}.${table} are still open`);
       }
       const shape = shapeOfCatalog(described);
       const { rows, absent, lastKey, complete } = await this.#rows(client, described, shape, range);
+      const { rows: last } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
       await client.query('COMMIT');
-      return { shape, rows, absent, snapshot, barrier: parseLsn(now[0]!.lsn), lastKey, complete };
+      return { shape, rows, absent, snapshot, barrier: parseLsn(last[0]!.lsn), lastKey, complete };
     } catch (error) {
       await this.close();
       throw error;

@@ -201,7 +201,6 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       },
       onServed: () => accepting.accept(),
       logLimit: config.snapshot.chunkBytes * 4,
-      heldLimit: config.snapshot.chunkBytes * 4,
       signal: ended,
     });
 

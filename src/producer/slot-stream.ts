@@ -33,6 +33,9 @@ export interface SlotStreamHandler {
   onError(error: unknown): void;
 }
 
+/** How long the server is waited for at the end. */
+const CLOSE_MS = 1_000;
+
 /**
  * The replication session that holds the slot. Messages and keepalives come strictly in order, since the library's own
  * queue, which keepalives overtake, is not used: back-pressure stops the socket instead, so that at most what has been
@@ -123,10 +126,15 @@ export class SlotStream {
     this.#socket()?.resume();
   }
 
-  /** Ends the session without waiting for the server (pg destroys the socket of a query under way); the slot becomes free. */
+  /** Ends the session; the slot becomes free. */
   async close(): Promise<void> {
     this.#ended = true;
+    // A paused socket would not see the server's answer to the end; a server that is gone gives none.
+    this.resume();
+    const socket = this.#socket();
+    const timer = setTimeout(() => socket?.destroy(), CLOSE_MS);
     await this.#service.destroy();
+    clearTimeout(timer);
   }
 
   /** The library offers no way to its socket; it pauses it by the same path itself. */

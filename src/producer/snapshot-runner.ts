@@ -1,25 +1,42 @@
-import { abortableSleep } from './abortable-sleep.ts';
-import { ChunkHolder, type ChunkHolderOptions, type HeldChunk } from './chunk-holder.ts';
-import { type Range, TableNotPublished, TableTooNew, UnfitKeys } from './chunk-reader.ts';
+import type { Logger } from 'pino';
+import { formatLsn } from '../postgres/lsn.ts';
+import type { ChangeStream } from './change-stream.ts';
+import { Chunk } from './chunk.ts';
+import {
+  type ChunkReader,
+  type Range,
+  type ReadResult,
+  TableNotPublished,
+  TableTooNew,
+  UnfitKeys,
+} from './chunk-reader.ts';
 import type { PendingRequest } from './position.ts';
+import type { TableEncoders } from './table-encoders.ts';
 
-export interface SnapshotRunnerOptions extends ChunkHolderOptions {
+export interface SnapshotRunnerOptions {
+  stream: ChangeStream;
+  reader: ChunkReader;
+  encoders: TableEncoders;
+  log: Logger;
+  /** Runs `publish` at the next place between two transactions where `when` holds; gives what it returns. */
+  between<T>(when: () => boolean, publish: () => T): Promise<T>;
+  /** Waits until there is room for more in what waits for Kafka. */
+  room(): Promise<void>;
   /** A request is done: there is room for another among the accepted ones. */
   onServed(): void;
-  /** Bytes of rows that may be held at once, beside one chunk. */
-  heldLimit: number;
+  /** Bytes of changes that a chunk may gather while it is read. */
+  logLimit: number;
+  signal: AbortSignal;
 }
 
-/** Where a snapshot has come to: a place in its tables, and the key there. */
-type Place = Pick<PendingRequest, 'table' | 'after' | 'shape'>;
+/** How often the flush position is looked at while the stream does not reach a chunk's barrier. */
+const FLUSHED_MS = 200;
 
 /** PostgreSQL's error codes that mean "try again": lock not to be had, cancelled, table being changed, right missing. */
 const RETRIED = new Set(['55P03', '57014', '40001', '40P01', '42501']);
 const RETRY_MS = 500;
 /** A chunk that did not fit is read again after this, doubled each time up to RETRY_MS. */
 const AGAIN_MS = 20;
-/** Chunks that are held at once, at most. */
-const AHEAD = 16;
 /** Rows that are asked for by key are read so many at a time. */
 const KEYS_AT_ONCE = 500;
 
@@ -34,11 +51,9 @@ class Refused extends Error {}
  */
 export class SnapshotRunner {
   readonly #options: SnapshotRunnerOptions;
-  readonly #holder: ChunkHolder;
 
   constructor(options: SnapshotRunnerOptions) {
     this.#options = options;
-    this.#holder = new ChunkHolder(options);
   }
 
   /** Serves requests until there is none; called again when one was accepted. */
@@ -95,52 +110,16 @@ export class SnapshotRunner {
     );
   }
 
-  /** Reads ahead while chunks wait for their barriers: on an idle server each may have to wait for some time. */
   async #snapshot(request: PendingRequest): Promise<void> {
-    const { stream, between, signal, heldLimit } = this.#options;
-    const { tables } = request;
+    const { stream, between } = this.#options;
     if (!request.begun) {
       await between(
         () => true,
         () => stream.publishSnapshotBound('BEGIN', request, this.#queue({ begun: true })),
       );
     }
-    let next: Place = { table: request.table, after: request.after, shape: request.shape };
-    const ahead: { held: HeldChunk; from: Place; to: Place }[] = [];
-    let wait = AGAIN_MS;
-    let stalled = false;
-    try {
-      while (ahead.length > 0 || next.table < tables.length) {
-        signal.throwIfAborted();
-        const [head] = ahead;
-        const bytes = ahead.reduce((sum, { held }) => sum + held.bytes, 0);
-        const full = stalled || next.table >= tables.length || ahead.length >= AHEAD || bytes >= heldLimit;
-        if (head && (full || this.#holder.isReady(head.held))) {
-          ahead.shift();
-          stalled = false;
-          if (await this.#holder.publish(head.held, () => this.#progress(head.to, head.held))) continue;
-          // What was read after it follows a key that may be none any more.
-          for (const { held } of ahead.splice(0)) this.#holder.drop(held);
-          next = head.from;
-          await abortableSleep(wait, signal);
-          wait = Math.min(RETRY_MS, 2 * wait);
-          continue;
-        }
-        const held = await this.#hold(tables[next.table]!, { kind: 'following', after: next.after, shape: next.shape });
-        if (held instanceof Object) {
-          const to = following(next, held);
-          ahead.push({ held, from: next, to });
-          next = to;
-          wait = AGAIN_MS;
-        } else if (head) {
-          stalled = true;
-        } else {
-          await this.#pause(held, wait);
-          wait = Math.min(RETRY_MS, 2 * wait);
-        }
-      }
-    } finally {
-      for (const { held } of ahead) this.#holder.drop(held);
+    for (let table = request.table; table < request.tables.length; table++) {
+      await this.#table(request.tables[table]!, table, table === request.table ? request : null);
     }
     await between(
       () => true,
@@ -148,44 +127,91 @@ export class SnapshotRunner {
     );
   }
 
-  #progress(to: Place, { result }: HeldChunk): PendingRequest[] {
-    const { chunks, rows } = this.#first()!;
-    return this.#queue({ ...to, chunks: chunks + 1, rows: rows + result.rows.length });
-  }
-
-  async #rows(request: PendingRequest): Promise<void> {
-    let wait = AGAIN_MS;
-    for (let left = request.keys ?? []; left.length > 0; ) {
-      this.#options.signal.throwIfAborted();
-      const held = await this.#hold(request.tables[0]!, { kind: 'keys', keys: left.slice(0, KEYS_AT_ONCE) });
-      if (held instanceof Object) {
-        // A table without a key comes whole, whichever of its rows were asked for.
-        const rest = held.result.shape.key.length > 0 ? left.slice(KEYS_AT_ONCE) : [];
-        const published = await this.#holder.publish(held, () => this.#queue(rest.length > 0 ? { keys: rest } : null));
-        if (published) {
-          left = rest;
-          wait = AGAIN_MS;
-          continue;
-        }
-      }
-      await this.#pause(held instanceof Object ? 'again' : held, wait);
-      wait = Math.min(RETRY_MS, 2 * wait);
+  async #table(name: string, place: number, from: PendingRequest | null): Promise<void> {
+    let after = from?.after ?? null;
+    let shape = from?.shape ?? null;
+    for (let complete = false; !complete; ) {
+      complete = await this.#chunk(name, { kind: 'following', after, shape }, (result) => {
+        const first = this.#first()!;
+        after = result.lastKey;
+        shape = result.shape.fingerprint;
+        return this.#queue({
+          table: result.complete ? place + 1 : place,
+          after: result.complete ? null : after,
+          shape: result.complete ? null : shape,
+          chunks: first.chunks + 1,
+          rows: first.rows + result.rows.length,
+        });
+      });
     }
   }
 
-  /** Waits before another try; where the table cannot be read now and others wait, they go first. */
-  async #pause(reason: 'again' | 'refused', wait: number): Promise<void> {
-    await abortableSleep(reason === 'again' ? wait : RETRY_MS, this.#options.signal);
-    if (reason === 'refused' && this.#other()) throw new Postponed();
+  async #rows(request: PendingRequest): Promise<void> {
+    for (let left = request.keys ?? []; left.length > 0; ) {
+      const keys = left.slice(0, KEYS_AT_ONCE);
+      await this.#chunk(request.tables[0]!, { kind: 'keys', keys }, (result) => {
+        // A table without a key comes whole, whichever of its rows were asked for.
+        left = result.shape.key.length > 0 ? left.slice(KEYS_AT_ONCE) : [];
+        return this.#queue(left.length > 0 ? { keys: left } : null);
+      });
+    }
+  }
+
+  /** Reads and publishes one chunk, as often as it takes; returns whether the table's end was reached. */
+  async #chunk(name: string, range: Range, requests: (result: ReadResult) => PendingRequest[]): Promise<boolean> {
+    const { stream, encoders, log, between, room, logLimit, signal } = this.#options;
+    for (let wait = AGAIN_MS; ; wait = Math.min(RETRY_MS, 2 * wait)) {
+      signal.throwIfAborted();
+      await room();
+      const chunk = new Chunk(name, logLimit);
+      const deliveredBefore = stream.watch(chunk);
+      try {
+        const result = await this.#read(name, range);
+        if (result === null) {
+          await sleep(RETRY_MS, signal);
+          if (this.#other()) throw new Postponed();
+          continue;
+        }
+        if (!chunk.arrive(result, deliveredBefore, result.absent)) {
+          log.debug({ event: 'chunk_read_again', table: name, reason: 'unseen transactions' }, 'a chunk is read again');
+          await sleep(wait, signal);
+          continue;
+        }
+        const writer = await encoders.forShape(result.shape);
+        await this.#barrierPassed(chunk);
+        const published = await between(
+          () => stream.passed >= chunk.barrier!,
+          () => {
+            if (!chunk.fits) return null;
+            const truncate = result.shape.key.length === 0;
+            return stream.publishChunk(writer, chunk.rows(), truncate, chunk.absent(), requests(result));
+          },
+        );
+        if (published === null) {
+          log.debug({ event: 'chunk_read_again', table: name, reason: 'another shape' }, 'a chunk is read again');
+          await sleep(wait, signal);
+          continue;
+        }
+        stream.delivered.forgetSeen(result.snapshot);
+        log.debug(
+          { event: 'chunk_published', table: name, rows: published, lsn: formatLsn(stream.position.end_lsn) },
+          'a chunk is in its place',
+        );
+        return result.complete;
+      } finally {
+        stream.unwatch(chunk);
+      }
+    }
   }
 
   /**
-   * One read; `again` where it has to be repeated, `refused` where the table cannot be read now.
+   * One read; null where it has to be tried again.
    * @throws Refused where certain rows were asked for in a way that no table of now can answer
    */
-  async #hold(name: string, range: Range): Promise<HeldChunk | 'again' | 'refused'> {
+  async #read(name: string, range: Range): Promise<ReadResult | null> {
+    const dot = name.indexOf('.');
     try {
-      return (await this.#holder.hold(name, range)) ?? 'again';
+      return await this.#options.reader.read(name.slice(0, dot), name.slice(dot + 1), range);
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       const missing = error instanceof TableNotPublished || code === '42P01' || code === '3F000';
@@ -197,13 +223,44 @@ export class SnapshotRunner {
         { event: 'chunk_refused', table: name, code, reason: message },
         'a table cannot be read now; it is tried again',
       );
-      return 'refused';
+      return null;
+    }
+  }
+
+  /**
+   * Waits for the stream to pass the chunk's barrier. On an idle server the insert position may stay ahead of what is
+   * flushed, and so sent, for 15 s, with WAL that is no commit; then the flush position serves, read so late that every
+   * asynchronous commit that the chunk's snapshot saw is flushed.
+   */
+  async #barrierPassed(chunk: Chunk): Promise<void> {
+    const { stream, reader, signal, between } = this.#options;
+    const arrived = performance.now();
+    const passed = between(
+      () => stream.passed >= chunk.barrier!,
+      () => true,
+    );
+    // Whoever stops waiting below does so before this is settled; the pipeline's end rejects it.
+    passed.catch(() => undefined);
+    while (stream.passed < chunk.barrier!) {
+      if (await Promise.race([passed, sleep(FLUSHED_MS, signal).then(() => false)])) return;
+      const asked = performance.now();
+      const { lsn, delayMs } = await reader.flushed();
+      if (asked - arrived >= delayMs) chunk.lowerBarrier(lsn);
     }
   }
 }
 
-/** The place behind a chunk. */
-function following({ table }: Place, { result }: HeldChunk): Place {
-  if (result.complete) return { table: table + 1, after: null, shape: null };
-  return { table, after: result.lastKey, shape: result.shape.fingerprint };
+/** Waits, or rejects where the signal aborts first. */
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const abort = (): void => reject(signal.reason);
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    signal.throwIfAborted();
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
+  }
 }

@@ -25,7 +25,6 @@ interface Unit {
 
 /** A chunk under way. */
 interface Held {
-  part: number;
   chunk: Chunk;
   before: DeliveredXids;
   read?: ChunkRead;
@@ -72,8 +71,7 @@ export class ChunkSchedule {
   #described = false;
   /** Commits whose messages were put into the queue. */
   #sent = 0;
-  /** Chunks under way, in the order of their parts; one is read after the other, while earlier ones are held. */
-  #held: Held[] = [];
+  #chunk: Held | null = null;
 
   constructor(seed: number, keyed: boolean) {
     this.#random = randomOf(seed);
@@ -210,8 +208,8 @@ export class ChunkSchedule {
     this.#units.splice(Math.max(0, this.#units.length - lost));
     const position = this.#units.at(-1)?.position ?? START;
     const confirmed = this.#units.at(-1 - this.#random(3))?.position ?? START;
-    this.#source.reading = false;
-    this.#held = [];
+    if (this.#chunk) this.#source.reading = false;
+    this.#chunk = null;
     this.#events = [];
     this.#queue = [];
     this.#described = false;
@@ -222,35 +220,27 @@ export class ChunkSchedule {
 
   /** The next step of SnapshotRunner's protocol. */
   #advanceChunk(): void {
-    const last = this.#held.at(-1);
-    if (last && !last.arrived) {
-      this.#advanceRead(last);
-      return;
-    }
-    const [head] = this.#held;
-    const next = last ? last.part + 1 : this.#next;
-    if (next < this.#parts.length && (!head || this.#random(2) === 0)) {
+    const part = this.#parts[this.#next];
+    if (!part) return;
+    const held = this.#chunk;
+    if (!held) {
       const chunk = new Chunk('public.t', 1 << 20);
-      this.#held.push({ part: next, chunk, before: this.#stream.watch(chunk), absent: [] });
-    } else if (head && this.#stream.passed >= head.chunk.barrier! && !this.#stream.inTransaction) {
-      this.#publishing = head.part;
-      assert.ok(head.chunk.fits);
-      this.#stream.publishChunk(this.#writer, head.chunk.rows(), !this.#source.keyed, head.chunk.absent(), []);
-      this.#publishing = null;
-      this.#drop(head);
-    }
-  }
-
-  #advanceRead(held: Held): void {
-    if (!held.read) {
-      this.#read(held, this.#parts[held.part]!);
+      this.#chunk = { chunk, before: this.#stream.watch(chunk), absent: [] };
+    } else if (!held.read) {
+      this.#read(held, part);
     } else if (held.read.barrier === 0n) {
       held.read.barrier = this.#source.lsn;
       this.#source.reading = false;
-    } else {
-      this.#source.reading = false;
+    } else if (!held.arrived) {
       held.arrived = held.chunk.arrive(held.read, held.before, held.absent);
-      if (!held.arrived) this.#drop(held);
+      if (!held.arrived) this.#drop();
+    } else if (this.#stream.passed >= held.chunk.barrier! && !this.#stream.inTransaction) {
+      if (held.chunk.fits) {
+        this.#publishing = this.#next;
+        this.#stream.publishChunk(this.#writer, held.chunk.rows(), !this.#source.keyed, held.chunk.absent(), []);
+        this.#publishing = null;
+      }
+      this.#drop();
     }
   }
 
@@ -267,13 +257,11 @@ export class ChunkSchedule {
     }
     const tuples = found.map(({ id, big, small }) => message.tuple([id, big, small]));
     held.read = { shape: this.#shape, rows: tuples, snapshot: this.#source.snapshot(), barrier: 0n };
-    // The barrier may be read any time after the snapshot.
-    if (this.#random(2) === 0) held.read.barrier = this.#source.lsn;
   }
 
-  #drop(held: Held): void {
-    this.#stream.unwatch(held.chunk);
-    this.#held = this.#held.filter((other) => other !== held);
+  #drop(): void {
+    if (this.#chunk) this.#stream.unwatch(this.#chunk.chunk);
+    this.#chunk = null;
   }
 
   /** Follows the units as a consumer does, and compares from the last chunk on. */

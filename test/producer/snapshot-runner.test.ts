@@ -56,7 +56,7 @@ function rig(requests: PendingRequest[], answers: (ReadResult | Error | ((range:
   const tried = new StreamUnderTest({ ...START, requests });
   tried.know(A);
   const reads: { table: string; range: Range }[] = [];
-  const flushed: { lsn: Lsn; delayMs: number } = { lsn: 0n, delayMs: 60_000 };
+  const flushed: { lsn: Lsn; delayMs: number } = { lsn: 0n, delayMs: 0 };
   const ending = new AbortController();
   const feed = new StreamFeed({
     stream: tried.stream,
@@ -86,7 +86,6 @@ function rig(requests: PendingRequest[], answers: (ReadResult | Error | ((range:
     room: async () => undefined,
     onServed: () => served++,
     logLimit: 10_000,
-    heldLimit: 10_000,
     signal: ending.signal,
   });
   const send = (...messages: Buffer[]) => {
@@ -172,66 +171,6 @@ describe('serving requests', () => {
     await runner.drain();
     assert.ok(performance.now() - began >= 600, `${performance.now() - began} ms`);
     assert.deepEqual(published(), ['chunk: r1,x', 'END s']);
-  });
-
-  test('chunks are read ahead while they wait for their barriers, and are published in their order', async () => {
-    const tables = ['public.a', 'public.b', 'public.c'];
-    const barrier = (lsn: bigint) => ({ barrier: lsn });
-    const { runner, reads, feed, published, tried } = rig(
-      [request('s', { begun: true, tables })],
-      [
-        result([['1', 'x']], { ...barrier(0x300n), complete: false }),
-        result([['2', 'y']], barrier(0x200n)),
-        result([], barrier(0x200n)),
-        result([['3', 'z']], barrier(0x200n)),
-      ],
-    );
-    const served = runner.drain();
-    await until(() => reads.length === 4, 'all reads');
-    feed.onKeepalive('0/200');
-    assert.equal(tried.committed(), null);
-    feed.onKeepalive('0/300');
-    await served;
-    assert.deepEqual(published(), ['chunk: r1,x', 'chunk: r2,y', 'chunk: ', 'chunk: r3,z', 'END s']);
-    assert.deepEqual(
-      reads.map(({ table, range }) => [table, range.kind === 'following' && range.after?.join()]),
-      [
-        ['public.a', undefined],
-        ['public.a', '1'],
-        ['public.b', undefined],
-        ['public.c', undefined],
-      ],
-    );
-  });
-
-  test('but no more than the memory for them holds', async () => {
-    const large = () => result([['1', 'x'.repeat(6_000)]], { barrier: 0x300n });
-    const { runner, reads, feed } = rig(
-      [request('s', { begun: true, tables: ['public.a', 'public.b', 'public.c'] })],
-      [large(), large(), large()],
-    );
-    const served = runner.drain();
-    await until(() => reads.length === 2, 'two reads');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.equal(reads.length, 2);
-    feed.onKeepalive('0/300');
-    await served;
-  });
-
-  test('what was read after a chunk that does not fit any more is read again with it', async () => {
-    const other = shapeOf('a', ['id', 'v', 'w']);
-    const part = (rows: message.Texts[], complete: boolean) => result(rows, { barrier: 0x208n, complete });
-    const { tried, runner, reads, send, published } = rig(
-      [request('s', { begun: true })],
-      [part([['1', 'x']], false), part([['2', 'y']], true), part([['1', 'x']], false), part([['2', 'y']], true)],
-    );
-    tried.know(other);
-    const served = runner.drain();
-    await until(() => reads.length === 2, 'both reads');
-    send(message.begin(5, 0x200n), message.relation(relationOf(1, other)), message.commit(0x200n, 0x208n));
-    await served;
-    assert.equal(reads.length, 4);
-    assert.deepEqual(published(), ['chunk: r1,x', 'chunk: r2,y', 'END s']);
   });
 
   test('rows that are asked for come in parts, and absent ones as deletions', async () => {
