@@ -1,8 +1,8 @@
 import { Agent, type Dispatcher, request } from 'undici';
 import type { FastaapsConfig } from '../config/types.ts';
-import { retryAfterMs } from './backoff.ts';
 import { FastaapsError } from './errors.ts';
 import { requestBody } from './request-body.ts';
+import { retryAfterMs } from './retry-after.ts';
 
 export interface Call {
   method: 'GET' | 'POST';

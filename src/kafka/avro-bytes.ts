@@ -119,8 +119,8 @@ export class AvroReader {
     return byte;
   }
 
-  /** A `long` that a JavaScript number holds exactly; throws a RangeError for one that does not. */
-  long(): number {
+  /** The zigzag form of a `long`: exact below 2^53, else about its size. */
+  #zigzag(): number {
     let byte = this.#byte();
     let value = byte & 0x7f;
     let factor = 128;
@@ -129,6 +129,12 @@ export class AvroReader {
       value += (byte & 0x7f) * factor;
       factor *= 128;
     }
+    return value;
+  }
+
+  /** A `long` that a JavaScript number holds exactly; throws a RangeError for one that does not. */
+  long(): number {
+    const value = this.#zigzag();
     if (value >= Number.MAX_SAFE_INTEGER) throw new RangeError('an Avro long exceeds 2^53');
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
@@ -136,14 +142,7 @@ export class AvroReader {
   /** Any 64-bit `long`, as decimal text. */
   longText(): string {
     const start = this.#at;
-    let byte = this.#byte();
-    let value = byte & 0x7f;
-    let factor = 128;
-    while (byte & 0x80) {
-      byte = this.#byte();
-      value += (byte & 0x7f) * factor;
-      factor *= 128;
-    }
+    const value = this.#zigzag();
     if (value < SAFE_ZIGZAG) return String(value % 2 === 0 ? value / 2 : -(value + 1) / 2);
     let big = 0n;
     let shift = 0n;

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { SchemaRegistry } from '@kafkajs/confluent-schema-registry';
 import { Agent, request } from 'undici';
 import type { RegistryConfig } from '../config/types.ts';
@@ -21,20 +23,41 @@ export interface SchemaSink {
   register(subject: string, schema: string): Promise<number>;
 }
 
+/** Requests under way at once. */
+const CONNECTIONS = 8;
+/** An answer that takes longer is lost: Apicurio has been seen to log one that never came. */
+const ANSWER_MS = 10_000;
+/** A registration is the same however often it is asked for, so that a lost answer is asked for again. */
+const REGISTER_TRIES = 3;
+
 /**
  * A client of a Confluent-compatible registry (Apicurio's /apis/ccompat/v7). Registering goes through
  * @kafkajs/confluent-schema-registry; reading asks for the schema's text itself, since that library drops the properties
  * that carry the PostgreSQL types.
  */
-export function createRegistry(config: RegistryConfig): SchemaSource & SchemaSink & { close(): Promise<void> } {
+export function createRegistry(
+  config: RegistryConfig,
+  { answerMs = ANSWER_MS }: { answerMs?: number } = {},
+): SchemaSource & SchemaSink & { close(): Promise<void> } {
   const auth =
     config.username === undefined ? undefined : { username: config.username, password: config.password ?? '' };
-  const library = new SchemaRegistry({ host: config.url, retry: { retries: 2 }, ...(auth ? { auth } : {}) });
   const ca = config.caFile === undefined ? undefined : readFileSync(config.caFile, 'utf8');
+  const LibraryAgent = config.url.startsWith('https:') ? HttpsAgent : HttpAgent;
+  const libraryAgent = new LibraryAgent({ keepAlive: true, maxSockets: CONNECTIONS, ...(ca ? { ca } : {}) });
+  const library = new SchemaRegistry({
+    host: config.url,
+    retry: { retries: 2 },
+    agent: libraryAgent,
+    // Left alone, the library waits for ever.
+    middlewares: [
+      () => ({ prepareRequest: (next) => next().then((prepared) => prepared.enhance({ timeout: answerMs })) }),
+    ],
+    ...(auth ? { auth } : {}),
+  });
   const agent = new Agent({
-    connections: 8,
-    headersTimeout: 10_000,
-    bodyTimeout: 10_000,
+    connections: CONNECTIONS,
+    headersTimeout: answerMs,
+    bodyTimeout: answerMs,
     ...(ca ? { connect: { ca } } : {}),
   });
   const headers: Record<string, string> = { accept: 'application/json' };
@@ -70,16 +93,25 @@ export function createRegistry(config: RegistryConfig): SchemaSource & SchemaSin
       );
     },
     async register(subject, schema) {
-      const registered = await library.register(
-        { type: 'AVRO', schema } as unknown as Parameters<SchemaRegistry['register']>[0],
-        { subject },
-      );
-      return registered.id;
+      const avro = { type: 'AVRO', schema } as unknown as Parameters<SchemaRegistry['register']>[0];
+      for (let tries = 1; ; tries++) {
+        try {
+          return (await library.register(avro, { subject })).id;
+        } catch (error) {
+          if (tries === REGISTER_TRIES || !isTimeout(error)) throw error;
+        }
+      }
     },
     async close() {
+      libraryAgent.destroy();
       await agent.close();
     },
   };
+}
+
+/** The library has no name for it. */
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && /\bTimeout \(\d+ms\)/.test(error.message);
 }
 
 /** Another schema may stand under an id after the registry was lost. */

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { ProducerConfig, RetryConfig } from '../config/types.ts';
+import type { ProducerConfig } from '../config/types.ts';
 import { loadConnectors } from '../connector/load.ts';
 import { createKafka } from '../kafka/client.ts';
 import { explainError } from '../observability/explain-error.ts';
 import type { ProcessContext } from '../observability/process-context.ts';
 import { disconnect } from '../postgres/session.ts';
+import { createBackoff } from '../retry/backoff.ts';
 import { checkSource, type NeededTable, SourceNotReady } from './check-source.ts';
 import { runPipeline } from './pipeline.ts';
 import { createProducerMetrics } from './producer-metrics.ts';
@@ -27,7 +29,7 @@ export async function runProducer(
   const version = (
     JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
   ).version;
-  let failures = 0;
+  const backoff = createBackoff(config.retry);
   const alive = setInterval(() => health.live(), 1_000);
   try {
     while (!signal.aborted) {
@@ -46,8 +48,12 @@ export async function runProducer(
         });
       } catch (error) {
         if (signal.aborted) return;
-        failures = performance.now() - started > STABLE_MS ? 0 : failures + 1;
-        await told(error, { log, health }, config.retry, failures, signal);
+        const stable = performance.now() - started > STABLE_MS;
+        if (stable) backoff.reset();
+        const retryMs = stable ? 0 : backoff.next();
+        tell(error, { log, health }, retryMs);
+        // The wait ends early, with an error of no interest, when the process is asked to end.
+        await sleep(retryMs, undefined, { signal }).catch(() => undefined);
         producerMetrics.restarted();
       }
     }
@@ -56,33 +62,19 @@ export async function runProducer(
   }
 }
 
-/** Says what went wrong, and waits before the next try: exponential, with jitter. */
-async function told(
+/** Says what went wrong, and when the next try is. */
+function tell(
   error: unknown,
   { log, health }: { log: Logger; health: ProcessContext['health'] },
-  retry: RetryConfig,
-  failures: number,
-  signal: AbortSignal,
-): Promise<void> {
+  retryMs: number,
+): void {
   const reason = explainError(error);
-  const wait =
-    failures === 0 ? 0 : Math.min(retry.maxMs, retry.minMs * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
   health.ready('producer', false, reason);
   if (error instanceof SourceNotReady) {
-    log.error({ event: 'source_not_ready', problems: error.problems, retryMs: Math.round(wait) }, error.message);
+    log.error({ event: 'source_not_ready', problems: error.problems, retryMs }, error.message);
   } else {
-    log.error(
-      { event: 'pipeline_failed', err: error, retryMs: Math.round(wait) },
-      `the producer starts again: ${reason}`,
-    );
+    log.error({ event: 'pipeline_failed', err: error, retryMs }, `the producer starts again: ${reason}`);
   }
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, wait);
-  const stop = (): void => resolve();
-  signal.addEventListener('abort', stop, { once: true });
-  await promise;
-  signal.removeEventListener('abort', stop);
-  clearTimeout(timer);
 }
 
 async function checkReady(config: ProducerConfig, needed: readonly NeededTable[]): Promise<void> {

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createBackoff, retryAfterMs } from '../../src/fastaaps/backoff.ts';
 import { readChangesetResult } from '../../src/fastaaps/changeset-result.ts';
 import { IdList } from '../../src/fastaaps/id-list.ts';
 import { JsonArrayError, readArray } from '../../src/fastaaps/json-array.ts';
 import { memberTexts } from '../../src/fastaaps/json-text.ts';
 import { NdjsonError, readLines } from '../../src/fastaaps/ndjson.ts';
 import { readRefusal } from '../../src/fastaaps/refusal.ts';
+import { retryAfterMs } from '../../src/fastaaps/retry-after.ts';
 import type { DocumentEtag } from '../../src/fastaaps/types.ts';
+import { createBackoff } from '../../src/retry/backoff.ts';
 import { all } from './reference.ts';
 
 /** The bytes in pieces of the given sizes, cut anywhere, also within a character. */

@@ -2,16 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
 import { FastaapsError } from '../../fastaaps/errors.ts';
 import type { DocumentEtag, Position } from '../../fastaaps/types.ts';
-import { borrow, type Lent, withConnection } from '../../postgres/borrowed-connection.ts';
+import { borrow, type Lent } from '../../postgres/borrowed-connection.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
-import { TokenLost } from '../broken-history.ts';
 import { Acknowledgement, type SentDocument } from './acknowledge.ts';
 import { changesetLines } from './changeset-lines.ts';
 import type { DeliveryAdapter, DeliveryContext, Round } from './delivery.ts';
 import { EpochGuard } from './epoch-guard.ts';
-import { beginSnapshot, type Pending, readPending } from './pending.ts';
+import type { Pending } from './pending.ts';
 import { buryRefused } from './refused-documents.ts';
 import { reportDelivered } from './report.ts';
+import { type Deliverable, roundFromSnapshot } from './snapshot-round.ts';
 
 /** Empty changesets, which only say that FASTAAPS equals a later commit, go at most this often. */
 const EMPTY_INTERVAL_MS = 1_000;
@@ -46,19 +46,11 @@ export class ChangesDelivery implements DeliveryAdapter {
       this.ignoredUnexpectedly = 0;
       this.uncertain = [];
     }
-    return withConnection(this.context.pool, async (client) => {
-      await beginSnapshot(client);
-      const pending = await readPending(client, this.context.schema);
-      const round = await this.fromSnapshot(client, pending);
-      await client.query('COMMIT');
-      return round;
-    });
+    return roundFromSnapshot(this.context, (client, pending) => this.fromSnapshot(client, pending));
   }
 
-  private async fromSnapshot(client: pg.ClientBase, pending: Pending): Promise<Round> {
+  private async fromSnapshot(client: pg.ClientBase, pending: Deliverable): Promise<Round> {
     const { projected, delivered } = pending;
-    if (pending.token !== this.context.token) throw new TokenLost(`token ${this.context.token} is no longer valid`);
-    if (projected === null) return { kind: 'idle' };
     if (!(await this.guard.fit(pending))) return { kind: 'idle' };
     if (pending.documents === 0) {
       const same =

@@ -3,12 +3,12 @@ import { FastaapsError, type RefusedDocument } from '../../fastaaps/errors.ts';
 import { withConnection } from '../../postgres/borrowed-connection.ts';
 import { cursorRows } from '../../postgres/cursor-rows.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
-import { TokenLost } from '../broken-history.ts';
 import { Acknowledgement, type SentDocument } from './acknowledge.ts';
 import type { DeliveryAdapter, DeliveryContext, Round } from './delivery.ts';
-import { beginSnapshot, type Pending, readPending } from './pending.ts';
+import type { Pending } from './pending.ts';
 import { logRefused, unknownDocuments } from './refused-documents.ts';
 import { reportDelivered } from './report.ts';
+import { type Deliverable, roundFromSnapshot } from './snapshot-round.ts';
 
 /** Where only the commit has moved there is nothing to send; it is written down at most this often. */
 const EMPTY_INTERVAL_MS = 1_000;
@@ -31,19 +31,11 @@ export class RestoreDelivery implements DeliveryAdapter {
   }
 
   async round(): Promise<Round> {
-    return withConnection(this.context.pool, async (client) => {
-      await beginSnapshot(client);
-      const pending = await readPending(client, this.context.schema);
-      const round = await this.fromSnapshot(client, pending);
-      await client.query('COMMIT');
-      return round;
-    });
+    return roundFromSnapshot(this.context, (client, pending) => this.fromSnapshot(client, pending));
   }
 
-  private async fromSnapshot(client: pg.ClientBase, pending: Pending): Promise<Round> {
+  private async fromSnapshot(client: pg.ClientBase, pending: Deliverable): Promise<Round> {
     const { projected, delivered } = pending;
-    if (pending.token !== this.context.token) throw new TokenLost(`token ${this.context.token} is no longer valid`);
-    if (projected === null) return { kind: 'idle' };
     const now = performance.now();
     if (pending.documents > 0 || delivered === null) {
       const wait = this.lastSentAt + this.context.restoreIntervalMs - now;

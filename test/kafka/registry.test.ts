@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { createRegistry } from '../../src/kafka/registry.ts';
+
+/** A registry whose answers to registrations the test gives; null is one that never comes. */
+describe('the registry client', () => {
+  const answers: ({ status: number; body: object } | null)[] = [];
+  const hanging: ServerResponse[] = [];
+  let server: Server;
+  let url: string;
+
+  before(async () => {
+    server = createServer((request, response) => {
+      request.resume();
+      response.setHeader('content-type', 'application/json');
+      if (request.method === 'GET') {
+        response.end(JSON.stringify({ compatibilityLevel: 'BACKWARD' }));
+        return;
+      }
+      const answer = answers.shift();
+      if (answer) response.writeHead(answer.status).end(JSON.stringify(answer.body));
+      else hanging.push(response);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+
+  beforeEach(() => answers.splice(0));
+
+  after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  const schema = JSON.stringify({ type: 'record', name: 'r', fields: [{ name: 'a', type: 'string' }] });
+
+  it('asks again for a registration whose answer does not come', async () => {
+    const registry = createRegistry({ url }, { answerMs: 100 });
+    answers.push(null, { status: 200, body: { id: 7 } });
+    assert.equal(await registry.register('a-value', schema), 7);
+    await registry.close();
+  });
+
+  it('gives up at last, and says that the answer did not come', async () => {
+    const registry = createRegistry({ url }, { answerMs: 50 });
+    answers.push(null, null, null, { status: 200, body: { id: 7 } });
+    await assert.rejects(registry.register('b-value', schema), /Timeout \(50ms\)/);
+    await registry.close();
+  });
+
+  it('does not repeat what the registry refuses', async () => {
+    const registry = createRegistry({ url });
+    answers.push({ status: 409, body: { message: 'incompatible' } }, { status: 200, body: { id: 7 } });
+    await assert.rejects(registry.register('c-value', schema), /incompatible/);
+    assert.equal(answers.length, 1);
+    await registry.close();
+  });
+});
