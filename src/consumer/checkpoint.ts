@@ -54,7 +54,10 @@ interface Row {
   projection_hash: string | null;
 }
 
-/** Reads and writes the checkpoint row under one token. */
+/**
+ * Reads and writes the checkpoint row under one token. Each write counts as a renewal of the lease: while its transaction
+ * holds the row, nothing else can renew it, and who waits to take over finds it renewed.
+ */
 export class CheckpointStore {
   readonly token: string;
   readonly #table: string;
@@ -66,12 +69,12 @@ export class CheckpointStore {
     this.token = token;
     this.#table = `${quoteIdentifier(syncSchema)}.checkpoint`;
     const set = `history = $2, seq = $3, lsn = '0/0'::pg_lsn + $4::numeric, committed_at = to_timestamp($5::float8 / 1000),
-      offsets = $6, applied_at = clock_timestamp()`;
+      offsets = $6, applied_at = clock_timestamp(), renewals = renewals + 1`;
     const projected = `projected_history = $2, projected_seq = $3, projected_lsn = '0/0'::pg_lsn + $4::numeric,
       projected_committed_at = to_timestamp($5::float8 / 1000), projected_at = clock_timestamp()`;
     this.#advance = statement(`UPDATE ${this.#table} SET ${set} WHERE token = $1`);
     this.#advanceProjected = statement(`UPDATE ${this.#table} SET ${set}, ${projected} WHERE token = $1`);
-    this.#project = statement(`UPDATE ${this.#table} SET ${projected} WHERE token = $1`);
+    this.#project = statement(`UPDATE ${this.#table} SET ${projected}, renewals = renewals + 1 WHERE token = $1`);
   }
 
   async read(client: pg.ClientBase): Promise<Checkpoint> {
@@ -114,7 +117,12 @@ export class CheckpointStore {
    * @throws TokenLost: roll back
    */
   async update(client: pg.ClientBase, set: string, values: readonly unknown[] = []): Promise<void> {
-    this.#held(await client.query(`UPDATE ${this.#table} SET ${set} WHERE token = $1`, [this.token, ...values]));
+    this.#held(
+      await client.query(`UPDATE ${this.#table} SET renewals = renewals + 1, ${set} WHERE token = $1`, [
+        this.token,
+        ...values,
+      ]),
+    );
   }
 
   #held({ rowCount }: pg.QueryResult): void {

@@ -46,8 +46,12 @@ export async function acquireToken(client: pg.ClientBase, options: AcquireOption
   }
 }
 
+/** What the server says where a statement waited too long, for a lock or at all. */
+const WAITED = new Set(['55P03', '57014']);
+
 /**
- * Renews the lease until it is stopped. `onLost` is called once, where another has taken over or the database does not
+ * Renews the lease until it is stopped. A renewal that cannot get at the row is no loss: the apply transaction, which
+ * locks the row at its end and may be long in its COMMIT, counts as one. `onLost` is called once, where another has taken over or the database does not
  * answer.
  */
 export function keepToken(
@@ -63,7 +67,12 @@ export function keepToken(
     // Losing the last renewals in a crash of the server loses nothing: there is no need to wait for its disk.
     await client.query(`SET synchronous_commit = off; SET statement_timeout = ${Math.ceil(times.timeoutMs)}`);
     while (!stopping.signal.aborted) {
-      const { rowCount } = await client.query(`UPDATE ${table} SET renewals = renewals + 1 WHERE token = $1`, [token]);
+      const { rowCount } = await client
+        .query(`UPDATE ${table} SET renewals = renewals + 1 WHERE token = $1`, [token])
+        .catch((error: { code?: string }) => {
+          if (!WAITED.has(error.code ?? '')) throw error;
+          return client.query(`SELECT FROM ${table} WHERE token = $1`, [token]);
+        });
       if (rowCount !== 1) throw new TokenLost(`token ${token} is no longer valid: another consumer has taken over`);
       await sleep(times.renewMs, undefined, { signal: stopping.signal }).catch(() => undefined);
     }

@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { deleteGroups } from '../kafka/admin.ts';
+import { patiently } from '../kafka/patience.ts';
 
 /** First and next offset of a topic's one partition. */
 export interface TopicRange {
@@ -13,7 +14,7 @@ export async function readTopicRanges(kafka: Kafka, topics: readonly string[]): 
   try {
     const ranges = await Promise.all(
       topics.map(async (topic): Promise<[string, TopicRange]> => {
-        const partitions = await admin.fetchTopicOffsets(topic);
+        const partitions = await patiently(() => admin.fetchTopicOffsets(topic));
         if (partitions.length !== 1)
           throw new Error(`topic ${topic} has ${partitions.length} partitions instead of one`);
         return [topic, { low: BigInt(partitions[0]!.low), high: BigInt(partitions[0]!.high) }];

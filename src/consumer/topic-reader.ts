@@ -1,5 +1,6 @@
 import type { Batch, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { EventDecoder } from '../kafka/change-event.ts';
+import { awaitCoordinator } from '../kafka/patience.ts';
 import { decodeTransactionRecord } from '../kafka/transaction-record.ts';
 import type { Merge } from './merge.ts';
 
@@ -34,6 +35,8 @@ export interface TopicReader {
 /** A fetch waits so long for a message; a topic that is resumed meanwhile waits as long. */
 const FETCH_WAIT_MS = 100;
 const STOP_MS = 3_000;
+/** The client says that it has stopped before it says why. */
+const WHY_MS = 500;
 
 /**
  * Reads all topics of a connector into the merge. kafkajs 2.2.4 as its source has it:
@@ -116,6 +119,7 @@ export async function startTopicReader(options: TopicReaderOptions): Promise<Top
     }
   }
 
+  await awaitCoordinator(kafka, options.groupId, transactionTopic);
   await consumer.connect();
   await consumer.subscribe({ topics: [...topics], fromBeginning: true });
   const running = consumer.run({
@@ -148,5 +152,7 @@ function failOnTrouble(consumer: Consumer, fail: (error: unknown) => void): void
     if (joined > 1) fail(new Error('the Kafka group was joined again, which loses the positions'));
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
-  consumer.on(consumer.events.STOP, () => fail(new Error('the Kafka consumer has stopped')));
+  consumer.on(consumer.events.STOP, () => {
+    setTimeout(() => fail(new Error('the Kafka consumer has stopped')), WHY_MS).unref();
+  });
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { TokenLost } from '../../src/consumer/broken-history.ts';
+import { CheckpointStore } from '../../src/consumer/checkpoint.ts';
 import { connectSession, endOlderSessions } from '../../src/consumer/sessions.ts';
 import { acquireToken, keepToken, releaseToken } from '../../src/consumer/token.ts';
 import { connect, disconnect } from '../../src/postgres/session.ts';
@@ -56,6 +57,41 @@ describe('the token', () => {
       assert.ok(performance.now() - stopped >= LEASE.timeoutMs - 2 * LEASE.renewMs);
     } finally {
       await Promise.all([disconnect(a), disconnect(b)]);
+    }
+  });
+
+  test('a commit that takes longer than the lease loses nothing to a standby', async () => {
+    await releaseAll();
+    const sessions = await Promise.all(Array.from({ length: 3 }, () => connect({ connectionString: database.url })));
+    const [renewing, applying, standby] = sessions as [pg.Client, pg.Client, pg.Client];
+    try {
+      const first = await acquire(renewing, 'a');
+      const lost: unknown[] = [];
+      await applying.query('BEGIN');
+      const commit = { history: 1, seq: '1', lsn: '1', committedMs: 0 };
+      await new CheckpointStore('blind_sync', first).project(applying, commit);
+      const keeper = keepToken(renewing, 'blind_sync', first, LEASE, (error) => lost.push(error));
+      let looks = 0;
+      let taken: string | null = null;
+      const second = acquire(standby, 'b', () => {
+        looks += 1;
+      }).then((token) => {
+        taken = token;
+        return token;
+      });
+      const waitSeconds = LEASE.timeoutMs / 1000;
+      const both = `SELECT count(*) = 2 AS wait FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE %checkpoint%' AND state_change < clock_timestamp() - interval '${waitSeconds / 2} s'`;
+      await until(async () => (await client.query(both)).rows[0].wait, 'both to wait for the row');
+      await applying.query('COMMIT');
+      const before = looks;
+      await until(() => looks > before + 3 || taken !== null, 'more looks of the standby');
+      assert.equal(taken, null, 'the holder was at work');
+      assert.deepEqual(lost, []);
+      await keeper.stop();
+      assert.equal(await second, String(BigInt(first) + 1n));
+    } finally {
+      await Promise.all(sessions.map(disconnect));
     }
   });
 
