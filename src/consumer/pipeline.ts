@@ -17,6 +17,7 @@ import { type Checkpoint, CheckpointStore } from './checkpoint.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { follow } from './follow.ts';
+import { PAUSED, Paused, PauseSwitch } from './pause.ts';
 import { loadReplica, type Replica } from './replica.ts';
 import { type ConnectorSchemas, collectionName, connectorSchemas } from './replica-names.ts';
 import { connectSession, createSessionPool, endOlderSessions, type SessionOptions } from './sessions.ts';
@@ -84,11 +85,18 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       health.ready('consumer', false, `standing by: ${holder} works`);
     },
   });
-  const keeper = keepToken(lease, schemas.sync, token, config.lease, fail);
+  const pause = new PauseSwitch(() => fail(new Paused()));
+  const keeper = keepToken(lease, schemas.sync, token, config.lease, fail, (paused) => pause.set(paused));
   atEnd('lease', async () => {
     await keeper.stop();
     await releaseToken(lease, schemas.sync, token);
   });
+
+  if (await pause.isOn(stop)) {
+    health.ready('consumer', false, PAUSED);
+    log.info({ event: 'consumer_paused' }, PAUSED);
+    await pause.off(stop);
+  }
 
   const sessions: SessionOptions = {
     syncUrl: config.syncUrl,

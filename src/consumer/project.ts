@@ -189,7 +189,7 @@ refused AS (
   FROM changed WHERE problems IS NOT NULL
   ON CONFLICT (id) DO UPDATE SET
     epoch = EXCLUDED.epoch, version = EXCLUDED.version, reason = EXCLUDED.reason, path = EXCLUDED.path,
-    detail = EXCLUDED.detail, created_at = now(), published = false)
+    detail = EXCLUDED.detail, created_at = now(), published = false, discarded_at = NULL, discarded_by = NULL)
 SELECT count(*)::int AS changed, count(problems)::int AS refused FROM changed`;
   }
 }

@@ -9,6 +9,7 @@ import type { ProcessContext } from '../observability/process-context.ts';
 import { createBackoff } from '../retry/backoff.ts';
 import { createConsumerMetrics } from './consumer-metrics.ts';
 import { createDelivery } from './delivery/delivery.ts';
+import { Paused } from './pause.ts';
 import { runPipeline } from './pipeline.ts';
 
 /** A pipeline that ran for so long counts as well: the next one starts soon. */
@@ -50,6 +51,8 @@ export async function runConsumer(config: ConsumerConfig, context: ProcessContex
         });
       } catch (error) {
         if (signal.aborted) return;
+        // The next one waits until it is resumed.
+        if (error instanceof Paused) continue;
         if (performance.now() - started > STABLE_MS) backoff.reset();
         const retryMs = backoff.next();
         const reason = explainError(error);

@@ -50,7 +50,8 @@ export async function acquireToken(client: pg.ClientBase, options: AcquireOption
 const WAITED = new Set(['55P03', '57014']);
 
 /**
- * Renews the lease until it is stopped. A renewal that cannot get at the row is no loss: the apply transaction, which
+ * Renews the lease until it is stopped, and looks whether the connector is paused: `onPaused` hears of it with each
+ * renewal. A renewal that cannot get at the row is no loss: the apply transaction, which
  * locks the row at its end and may be long in its COMMIT, counts as one. `onLost` is called once, where another has taken over or the database does not
  * answer.
  */
@@ -60,6 +61,7 @@ export function keepToken(
   token: string,
   times: LeaseConfig,
   onLost: (error: unknown) => void,
+  onPaused: (paused: boolean) => void = () => undefined,
 ): { stop(): Promise<void> } {
   const table = `${quoteIdentifier(syncSchema)}.checkpoint`;
   const stopping = new AbortController();
@@ -67,13 +69,17 @@ export function keepToken(
     // Losing the last renewals in a crash of the server loses nothing: there is no need to wait for its disk.
     await client.query(`SET synchronous_commit = off; SET statement_timeout = ${Math.ceil(times.timeoutMs)}`);
     while (!stopping.signal.aborted) {
-      const { rowCount } = await client
-        .query(`UPDATE ${table} SET renewals = renewals + 1 WHERE token = $1`, [token])
+      const { rows } = await client
+        .query<{ paused: boolean }>(`UPDATE ${table} SET renewals = renewals + 1 WHERE token = $1 RETURNING paused`, [
+          token,
+        ])
         .catch((error: { code?: string }) => {
           if (!WAITED.has(error.code ?? '')) throw error;
-          return client.query(`SELECT FROM ${table} WHERE token = $1`, [token]);
+          return client.query<{ paused: boolean }>(`SELECT paused FROM ${table} WHERE token = $1`, [token]);
         });
-      if (rowCount !== 1) throw new TokenLost(`token ${token} is no longer valid: another consumer has taken over`);
+      const row = rows[0];
+      if (!row) throw new TokenLost(`token ${token} is no longer valid: another consumer has taken over`);
+      onPaused(row.paused);
       await sleep(times.renewMs, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   };

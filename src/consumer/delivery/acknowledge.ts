@@ -104,7 +104,8 @@ export class Acknowledgement {
        INSERT INTO ${s}.dead_letter (id, epoch, version, reason, path, detail)
        SELECT id, epoch, version, 'refused', path, detail::jsonb FROM refused
        ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, version = excluded.version, reason = excluded.reason,
-         path = excluded.path, detail = excluded.detail, created_at = now(), published = false
+         path = excluded.path, detail = excluded.detail, created_at = now(), published = false,
+         discarded_at = NULL, discarded_by = NULL
        RETURNING id`,
       [
         textArray(refused.map((document) => document.id)),
