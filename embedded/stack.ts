@@ -6,9 +6,14 @@ import { writeJson } from './stack/atomic-file.ts';
 import { makeDatabases } from './stack/databases.ts';
 import type { Endpoints } from './stack/endpoints.ts';
 import { type FirstLoad, firstLoad } from './stack/first-load.ts';
-import type { PartName, Ports } from './stack/names.ts';
+import type { PartName, Ports, ProcessName } from './stack/names.ts';
 import { partStarters, type StackPlan } from './stack/part-starters.ts';
-import { FASTAAPS_USERNAME, pipelineEnvironment } from './stack/pipeline-environment.ts';
+import {
+  FASTAAPS_USERNAME,
+  OPERATOR_USERNAME,
+  pipelineEnvironment,
+  VIEWER_USERNAME,
+} from './stack/pipeline-environment.ts';
 import { choosePorts } from './stack/ports.ts';
 import { ProcessesFile } from './stack/processes-file.ts';
 import { keepSecrets, type Secrets } from './stack/secrets.ts';
@@ -29,19 +34,21 @@ export interface StackOptions extends SiiraysContent {
   /** Parts that are left out; `start()` starts them later. */
   without?: PartName[];
   /** More settings of the pipeline's processes, e.g. `{consumer: {PROJECT_INTERVAL: '0ms'}}`. */
-  settings?: Partial<Record<'producer' | 'consumer', Record<string, string>>>;
+  settings?: Partial<Record<ProcessName, Record<string, string>>>;
+  /** More settings of the Kafka broker. */
+  kafkaSettings?: Record<string, string>;
   /** The programs of another PostgreSQL version for SIIRAyS. */
   siiraysBinaries?: string;
   /** Aborted while the stack starts: what runs already is ended, and startStack() rejects. */
   signal?: AbortSignal;
   onChange?: (change: PartChange) => void;
   /** Each log line (pino JSON) of the pipeline's processes. */
-  onLog?: (name: 'producer' | 'consumer', line: string) => void;
+  onLog?: (name: ProcessName, line: string) => void;
 }
 
 /** What is stopped together: first who writes, last who keeps. Their deadlines add up to less than 8 s. */
 const STOP_ORDER: PartName[][] = [
-  ['traffic', 'producer', 'consumer'],
+  ['traffic', 'producer', 'consumer', 'reconciler'],
   ['fastaaps', 'pgbouncer', 'registry', 'kafka'],
   ['siirays', 'postgres'],
 ];
@@ -74,6 +81,7 @@ export class Stack {
     const plan: StackPlan = {
       ...{ dir, ports, secrets: this.#secrets, connectorsDir: this.#connectorsDir },
       ...{ traffic: options.traffic ?? 0, siiraysBinaries: options.siiraysBinaries, onLog: options.onLog },
+      kafkaSettings: options.kafkaSettings,
       environment: (name) => this.environment(name),
       onChange: (change) => {
         this.#processes.note(change);
@@ -95,12 +103,12 @@ export class Stack {
   async begin(): Promise<void> {
     rmSync(this.#endpointsFile, { force: true });
     await settleAll([this.#startAll(['kafka']), this.#startSiirays(), this.#startDatabases()]);
-    await this.#startAll(['producer', 'consumer']);
+    await this.#startAll(['producer', 'consumer', 'reconciler']);
     if (this.#options.traffic) await this.start('traffic');
   }
 
-  /** The settings of the producer or the consumer; a test may start another one with them. */
-  environment(name: 'producer' | 'consumer'): Record<string, string> {
+  /** The settings of a process of the pipeline; a test may start another one with them. */
+  environment(name: ProcessName): Record<string, string> {
     const environment = pipelineEnvironment(name, this.ports, this.#secrets, this.#connectorsDir);
     return { ...environment, ...this.#options.settings?.[name] };
   }
@@ -219,5 +227,8 @@ function endpointsOf(ports: Ports, secrets: Secrets): Endpoints {
     registry: `http://${HOST}:${ports.registry}`,
     fastaaps: `http://${HOST}:${ports.fastaaps}`,
     fastaapsAuth: `${FASTAAPS_USERNAME}:${secrets.fastaapsHttp}`,
+    reconciler: `http://${HOST}:${ports.reconciler}`,
+    reconcilerAuth: `${OPERATOR_USERNAME}:${secrets.operator}`,
+    reconcilerViewerAuth: `${VIEWER_USERNAME}:${secrets.viewer}`,
   };
 }

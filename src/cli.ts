@@ -3,13 +3,15 @@
 import { Command, CommanderError } from 'commander';
 import { addConnectorCommands } from './cli/connector.ts';
 import { EXIT, EXIT_CODES_HELP } from './cli/exit-codes.ts';
+import { addReconcileCommand } from './cli/reconcile.ts';
 import { isLastingMistake, runProcess } from './cli/run-process.ts';
-import { loadConsumerConfig, loadProducerConfig } from './config/config.ts';
+import { loadConsumerConfig, loadProducerConfig, loadReconcilerConfig } from './config/config.ts';
 
 const EXAMPLES = `
 Examples:
   siirays-sync producer                     SIIRAyS -> Kafka, configured by the environment (.env.example lists all)
   CONNECTOR=epsa siirays-sync consumer      Kafka -> FASTAAPS for the connector epsa
+  siirays-sync reconcile --mode verify      compare SIIRAyS with FASTAAPS once
   siirays-sync connector validate           check connectors/*.yaml
 
 Configuration: environment variables only. Where none names an endpoint, .dev/endpoints.json of a running
@@ -46,6 +48,31 @@ function buildProgram(): Command {
       exitCode = await runProcess('consumer', loadConsumerConfig, load);
     });
 
+  program
+    .command('reconciler')
+    .description('prove by schedule and on demand that both sides are equal, and serve the HTTP API')
+    .addHelpText(
+      'after',
+      `\nExample:\n  API_OPERATOR_PASSWORD_FILE=/run/secrets/operator siirays-sync reconciler\n${EXIT_CODES_HELP}`,
+    )
+    .action(async () => {
+      const load = async () => (await import('./reconciler/run.ts')).runReconciler;
+      exitCode = await runProcess('reconciler', loadReconcilerConfig, load);
+    });
+
+  program
+    .command('hash-password')
+    .description('read a password from standard input and print its hash for API_OPERATOR_PASSWORD or API_VIEWER_PASSWORD')
+    .addHelpText('after', '\nExample:\n  siirays-sync hash-password < password.txt')
+    .action(async () => {
+      const { hashPassword } = await import('./reconciler/http/password.ts');
+      const { text } = await import('node:stream/consumers');
+      process.stdout.write(`${await hashPassword((await text(process.stdin)).replace(/\r?\n$/, ''))}\n`);
+    });
+
+  addReconcileCommand(program, (code) => {
+    exitCode = code;
+  });
   addConnectorCommands(program);
   return program;
 }

@@ -12,4 +12,9 @@ export interface Endpoints {
   fastaaps: string;
   /** user:password for `fastaaps` */
   fastaapsAuth: string;
+  /** http://host:port of the reconciler's API */
+  reconciler: string;
+  /** user:password of the operator, and of one who may only look */
+  reconcilerAuth: string;
+  reconcilerViewerAuth: string;
 }

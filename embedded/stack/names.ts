@@ -13,6 +13,8 @@ export const USUAL_PORTS = {
   fastaaps: 8000,
   producer: 8081,
   consumer: 8082,
+  reconciler: 8090,
+  reconcilerHealth: 8083,
 };
 
 export type PortName = keyof typeof USUAL_PORTS;
@@ -27,7 +29,11 @@ export const PART_NAMES = [
   'fastaaps',
   'producer',
   'consumer',
+  'reconciler',
   'traffic',
 ] as const;
 
 export type PartName = (typeof PART_NAMES)[number];
+
+/** The processes of the pipeline itself: subcommands of the command line. */
+export type ProcessName = 'producer' | 'consumer' | 'reconciler';

@@ -4,9 +4,9 @@ import { startKafka } from '../kafka-broker.ts';
 import type { Part, PartChange } from '../part.ts';
 import { startPgBouncer } from '../pgbouncer.ts';
 import { startPostgres } from '../postgres-server.ts';
-import type { PartName, Ports } from './names.ts';
+import type { PartName, Ports, ProcessName } from './names.ts';
 import { nodePart } from './node-part.ts';
-import { FASTAAPS_USERNAME } from './pipeline-environment.ts';
+import { FASTAAPS_USERNAME, healthPort } from './pipeline-environment.ts';
 import type { Secrets } from './secrets.ts';
 import { SIIRAYS_DATABASE, SIIRAYS_OWNER, SYNC_ROLE } from './siirays-database.ts';
 
@@ -18,9 +18,10 @@ export interface StackPlan {
   connectorsDir: string;
   traffic: number;
   siiraysBinaries?: string;
-  environment(name: 'producer' | 'consumer'): Record<string, string>;
+  kafkaSettings?: Record<string, string>;
+  environment(name: ProcessName): Record<string, string>;
   onChange(change: PartChange): void;
-  onLog?(name: 'producer' | 'consumer', line: string): void;
+  onLog?(name: ProcessName, line: string): void;
 }
 
 const HOST = '127.0.0.1';
@@ -37,9 +38,9 @@ export function partStarters(plan: StackPlan): Record<PartName, () => Promise<Pa
     return (await startPostgres({ ...common(name), ...own, settings: all, binaries })).part;
   };
 
-  const pipeline = (name: 'producer' | 'consumer'): Promise<Part> => {
+  const pipeline = (name: ProcessName): Promise<Part> => {
     const onLine = (line: string): void => plan.onLog?.(name, line);
-    const healthUrl = `http://${HOST}:${ports[name]}/healthz`;
+    const healthUrl = `http://${HOST}:${healthPort(name, ports)}/healthz`;
     const program = ['src/cli.ts', name];
     return nodePart({ ...common(name), program, env: plan.environment(name), healthUrl, onLine }).start();
   };
@@ -48,7 +49,8 @@ export function partStarters(plan: StackPlan): Record<PartName, () => Promise<Pa
     siirays: () => postgres('siirays', { wal_level: 'logical' }),
     postgres: () => postgres('postgres', {}),
     kafka: async () => {
-      const own = { dir: join(dir, 'kafka'), port: ports.kafka, controllerPort: ports.kafkaController };
+      const places = { port: ports.kafka, controllerPort: ports.kafkaController };
+      const own = { dir: join(dir, 'kafka'), ...places, settings: plan.kafkaSettings };
       return (await startKafka({ ...common('kafka'), ...own })).part;
     },
     registry: async () => {
@@ -77,6 +79,7 @@ export function partStarters(plan: StackPlan): Record<PartName, () => Promise<Pa
     },
     producer: () => pipeline('producer'),
     consumer: () => pipeline('consumer'),
+    reconciler: () => pipeline('reconciler'),
     traffic: () => {
       const program = ['embedded/siirays/traffic.ts', '--rate', String(plan.traffic)];
       const url = `postgres://${SIIRAYS_OWNER}:${secrets.siirays}@${HOST}:${ports.siirays}/${SIIRAYS_DATABASE}`;

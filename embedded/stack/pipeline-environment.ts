@@ -1,15 +1,17 @@
-import type { Ports } from './names.ts';
+import type { Ports, ProcessName } from './names.ts';
 import type { Secrets } from './secrets.ts';
 import { SIIRAYS_DATABASE, SYNC_ROLE } from './siirays-database.ts';
 
 export const FASTAAPS_USERNAME = 'siirays-sync';
+export const OPERATOR_USERNAME = 'operator';
+export const VIEWER_USERNAME = 'viewer';
 
 export type Environment = Record<string, string | undefined>;
 
 const HOST = '127.0.0.1';
 
 /** What the stack itself sets: a value from the surrounding shell would point a part to somewhere else. */
-const OWN = /^(SIIRAYS|SYNC|KAFKA|REGISTRY|FASTAAPS|METRICS|HTTP|INSTANCE|CONNECTORS?)_?/;
+const OWN = /^(SIIRAYS|SYNC|KAFKA|REGISTRY|FASTAAPS|METRICS|HTTP|API|RECONCILE|INSTANCE|CONNECTORS?)_?/;
 
 /** Unsets those variables of this process for a child. */
 export function withoutOwn(): Environment {
@@ -17,9 +19,14 @@ export function withoutOwn(): Environment {
   return Object.fromEntries(names.map((name) => [name, undefined]));
 }
 
-/** The settings of the producer or of the consumer in a stack with these ports. */
+/** Where a process's health and metrics are. */
+export function healthPort(name: ProcessName, ports: Ports): number {
+  return name === 'reconciler' ? ports.reconcilerHealth : ports[name];
+}
+
+/** The settings of a process of the pipeline in a stack with these ports. */
 export function pipelineEnvironment(
-  name: 'producer' | 'consumer',
+  name: ProcessName,
   ports: Ports,
   secrets: Secrets,
   connectorsDir: string,
@@ -37,8 +44,20 @@ export function pipelineEnvironment(
     FASTAAPS_PASSWORD: secrets.fastaapsHttp,
     CONNECTORS_DIR: connectorsDir,
     HTTP_HOST: HOST,
-    HTTP_PORT: String(ports[name]),
+    HTTP_PORT: String(healthPort(name, ports)),
     METRICS_PASSWORD: secrets.metrics,
     INSTANCE_ID: `${name}-1`,
+    ...(name === 'reconciler' ? apiEnvironment(ports, secrets) : {}),
+  };
+}
+
+function apiEnvironment(ports: Ports, secrets: Secrets): Record<string, string> {
+  return {
+    API_HOST: HOST,
+    API_PORT: String(ports.reconciler),
+    API_OPERATOR_USERNAME: OPERATOR_USERNAME,
+    API_OPERATOR_PASSWORD: secrets.operator,
+    API_VIEWER_USERNAME: VIEWER_USERNAME,
+    API_VIEWER_PASSWORD: secrets.viewer,
   };
 }

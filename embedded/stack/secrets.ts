@@ -13,6 +13,8 @@ export interface Secrets {
   registry: string;
   fastaapsHttp: string;
   metrics: string;
+  operator: string;
+  viewer: string;
 }
 
 const NAMES = [
@@ -24,6 +26,8 @@ const NAMES = [
   'registry',
   'fastaapsHttp',
   'metrics',
+  'operator',
+  'viewer',
 ] as const satisfies (keyof Secrets)[];
 
 /** The state folder's passwords: random, made once, kept in a file that only its owner reads. */

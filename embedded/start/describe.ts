@@ -13,6 +13,7 @@ const MEANINGS: Record<PartName, string> = {
   fastaaps: 'reference FASTAAPS service',
   producer: 'producer (health, metrics)',
   consumer: 'consumer (health, metrics)',
+  reconciler: 'reconciler (HTTP API)',
   traffic: "SIIRAyS's users",
 };
 

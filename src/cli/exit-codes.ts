@@ -6,8 +6,16 @@ export const EXIT = {
   ok: 0,
   /** Failed; the log or the standard error output says why. */
   failed: 1,
+  /** reconcile: verify has found differences, or repair has left some. */
+  differences: 2,
+  /** reconcile: something could not be decided. */
+  undecided: 3,
+  /** reconcile: cancelled. */
+  cancelled: 4,
   /** Wrong command line. */
   usage: 64,
+  /** Another run is under way. */
+  busy: 75,
   /** Wrong configuration or connector: starting again does not help before it is mended. */
   configuration: EXIT_CONFIGURATION,
 } as const;

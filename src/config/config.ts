@@ -13,13 +13,37 @@ import {
   checkRetry,
   type PartialValues,
 } from './related-variables.ts';
-import type { ConsumerConfig, KafkaConfig, KafkaSsl, ProcessConfig, ProducerConfig, RegistryConfig } from './types.ts';
+import type {
+  ApiUser,
+  ConsumerConfig,
+  FastaapsConfig,
+  KafkaConfig,
+  KafkaSsl,
+  ProcessConfig,
+  ProducerConfig,
+  ReconcileConfig,
+  ReconcilerConfig,
+  RegistryConfig,
+} from './types.ts';
 import { unknownVariables } from './unknown-variables.ts';
 import type { Values, Variables } from './variable.ts';
-import { CONNECTORS, CONSUMER, FASTAAPS, KAFKA, PROCESS, PRODUCER, REGISTRY, SIIRAYS, SYNC } from './variables.ts';
+import {
+  CONNECTORS,
+  CONSUMER,
+  FASTAAPS,
+  KAFKA,
+  PROCESS,
+  PRODUCER,
+  RECONCILE,
+  RECONCILER,
+  REGISTRY,
+  SIIRAYS,
+  SYNC,
+} from './variables.ts';
 
 const PRODUCER_PORT = 8081;
 const CONSUMER_PORT = 8082;
+const RECONCILER_PORT = 8083;
 
 /** The producer's configuration. Throws a ConfigurationError with every mistake. */
 export function loadProducerConfig(env: Environment): ProducerConfig {
@@ -55,14 +79,7 @@ export function loadConsumerConfig(env: Environment): ConsumerConfig {
     connectorsDir: values.CONNECTORS_DIR,
     kafka: kafkaConfig(values),
     registry: registryConfig(values),
-    fastaaps: {
-      url: values.FASTAAPS_URL,
-      username: values.FASTAAPS_USERNAME,
-      password: values.FASTAAPS_PASSWORD,
-      token: values.FASTAAPS_TOKEN,
-      ca: values.FASTAAPS_CA_FILE,
-      timeoutMs: values.FASTAAPS_TIMEOUT,
-    },
+    fastaaps: fastaapsConfig(values),
     retry: { minMs: values.RETRY_MIN, maxMs: values.RETRY_MAX },
     queueBytes: values.CONSUMER_QUEUE_BYTES,
     projectIntervalMs: values.PROJECT_INTERVAL,
@@ -70,6 +87,58 @@ export function loadConsumerConfig(env: Environment): ConsumerConfig {
     restoreIntervalMs: values.RESTORE_INTERVAL,
     ...processConfig(values, CONSUMER_PORT),
   });
+}
+
+const { SIIRAYS_URL, SIIRAYS_READ_URL } = SIIRAYS;
+const { SNAPSHOT_LOCK_TIMEOUT } = PRODUCER;
+/** What a reconciliation reads, whoever starts it. */
+const FOR_RECONCILE = {
+  ...{ SIIRAYS_URL, SIIRAYS_READ_URL, SNAPSHOT_LOCK_TIMEOUT },
+  ...{ ...SYNC, ...KAFKA, ...FASTAAPS, ...CONNECTORS, ...RECONCILE, ...PROCESS },
+};
+
+/** The configuration of one reconciliation. Throws a ConfigurationError with every mistake. */
+export function loadReconcileConfig(env: Environment): ReconcileConfig {
+  return deepFreeze(reconcileConfig(read(FOR_RECONCILE, env)));
+}
+
+/** The reconciler's configuration. Throws a ConfigurationError with every mistake. */
+export function loadReconcilerConfig(env: Environment): ReconcilerConfig {
+  const values = read({ ...FOR_RECONCILE, ...RECONCILER }, env);
+  const users: ApiUser[] = [
+    { name: values.API_OPERATOR_USERNAME, role: 'operator', password: values.API_OPERATOR_PASSWORD },
+  ];
+  if (values.API_VIEWER_PASSWORD !== undefined) {
+    users.push({ name: values.API_VIEWER_USERNAME, role: 'viewer', password: values.API_VIEWER_PASSWORD });
+  }
+  return deepFreeze({
+    ...reconcileConfig(values),
+    schedule: {
+      cron: values.RECONCILE_SCHEDULE,
+      mode: values.RECONCILE_SCHEDULE_MODE,
+      directCron: values.RECONCILE_DIRECT_SCHEDULE,
+      timezone: values.RECONCILE_TIMEZONE,
+    },
+    api: { host: values.API_HOST, port: values.API_PORT, users },
+  });
+}
+
+function reconcileConfig(values: Values<typeof FOR_RECONCILE>): ReconcileConfig {
+  return {
+    siirays: { url: values.SIIRAYS_URL, readUrl: values.SIIRAYS_READ_URL ?? values.SIIRAYS_URL },
+    syncUrl: values.SYNC_URL,
+    kafka: kafkaConfig(values),
+    fastaaps: fastaapsConfig(values),
+    connectorsDir: values.CONNECTORS_DIR,
+    retry: { minMs: values.RETRY_MIN, maxMs: values.RETRY_MAX },
+    lockTimeoutMs: values.SNAPSHOT_LOCK_TIMEOUT,
+    siiraysShare: values.RECONCILE_SIIRAYS_SHARE / 100,
+    patienceMs: values.RECONCILE_PATIENCE,
+    repairPatienceMs: values.RECONCILE_REPAIR_PATIENCE,
+    keepMs: values.RECONCILE_KEEP,
+    keepRuns: values.RECONCILE_KEEP_RUNS,
+    ...processConfig(values, RECONCILER_PORT),
+  };
 }
 
 /** The folder of the connectors, for the commands that need nothing else. Throws a ConfigurationError. */
@@ -119,6 +188,17 @@ function registryConfig(values: Values<typeof REGISTRY>): RegistryConfig {
     username: values.REGISTRY_USERNAME,
     password: values.REGISTRY_PASSWORD,
     caFile: values.REGISTRY_CA_FILE,
+  };
+}
+
+function fastaapsConfig(values: Values<typeof FASTAAPS>): FastaapsConfig {
+  return {
+    url: values.FASTAAPS_URL,
+    username: values.FASTAAPS_USERNAME,
+    password: values.FASTAAPS_PASSWORD,
+    token: values.FASTAAPS_TOKEN,
+    ca: values.FASTAAPS_CA_FILE,
+    timeoutMs: values.FASTAAPS_TIMEOUT,
   };
 }
 

@@ -126,3 +126,42 @@ export interface ConsumerConfig extends ProcessConfig {
   /** The adapter `restore` sends the whole set at most this often. */
   restoreIntervalMs: number;
 }
+
+/** What a reconciliation needs, whoever starts it. */
+export interface ReconcileConfig extends ProcessConfig {
+  siirays: Pick<SiiraysConfig, 'url' | 'readUrl'>;
+  /** postgres:// URL of the database `sync`. */
+  syncUrl: string;
+  kafka: KafkaConfig;
+  fastaaps: FastaapsConfig;
+  connectorsDir: string;
+  retry: RetryConfig;
+  /** Longest wait for the lock of a table that is read. */
+  lockTimeoutMs: number;
+  /** Part of the time that SIIRAyS may be busy with us, above 0, up to 1. */
+  siiraysShare: number;
+  /** How long a second look waits for the slower side. */
+  patienceMs: number;
+  repairPatienceMs: number;
+  keepMs: number;
+  keepRuns: number;
+}
+
+export interface ApiUser {
+  name: string;
+  role: 'viewer' | 'operator';
+  /** Plain, or scrypt:… */
+  password: string;
+}
+
+/** The process that runs reconciliations by schedule and by HTTP. */
+export interface ReconcilerConfig extends ReconcileConfig {
+  schedule: {
+    /** Cron expression; null: off. */
+    cron: string | null;
+    mode: 'verify' | 'repair';
+    directCron: string | null;
+    timezone: string;
+  };
+  api: { host: string; port: number; users: ApiUser[] };
+}

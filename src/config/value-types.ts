@@ -3,6 +3,7 @@
  * value, since the value may be a secret.
  */
 import { readFileSync } from 'node:fs';
+import { Cron } from 'croner';
 import pg from 'pg';
 import { z } from 'zod';
 
@@ -36,6 +37,29 @@ export function oneOf<const Word extends string>(words: readonly Word[]): FromTe
 export function matching(pattern: RegExp, expected: string): FromText<string> {
   return reading(expected, (given) => (pattern.test(given) ? given : undefined));
 }
+
+/** A cron expression of five fields, or null for `off`. */
+export const cron: FromText<string | null> = reading(
+  'cron (minute hour day month weekday) such as */15 * * * *, or off',
+  (given) => {
+    if (given.toLowerCase() === 'off') return null;
+    try {
+      new Cron(given, { paused: true, mode: '5-part' });
+      return given;
+    } catch {
+      return undefined;
+    }
+  },
+);
+
+/** A name of the IANA time zone database that this Node knows. */
+export const timeZone: FromText<string> = reading('a time zone such as America/La_Paz or UTC', (given) => {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: given }).resolvedOptions().timeZone;
+  } catch {
+    return undefined;
+  }
+});
 
 /** Comma-separated host:port; an IPv6 address stands in brackets. */
 export const brokers: FromText<string[]> = reading(

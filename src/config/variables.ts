@@ -4,7 +4,19 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { duration, size, wholeNumber } from './units.ts';
-import { boolean, brokers, httpUrl, matching, oneOf, pemFile, postgresUrl, readableFile, text } from './value-types.ts';
+import {
+  boolean,
+  brokers,
+  cron,
+  httpUrl,
+  matching,
+  oneOf,
+  pemFile,
+  postgresUrl,
+  readableFile,
+  text,
+  timeZone,
+} from './value-types.ts';
 import { optional, required, type Variables, withDefault } from './variable.ts';
 
 /** PostgreSQL's own rule for slots (manual, 26.2.6.1 "Querying and Manipulating Replication Slots"). */
@@ -191,10 +203,64 @@ export const CONSUMER = {
   ),
 };
 
+export const RECONCILE = {
+  RECONCILE_SIIRAYS_SHARE: withDefault(
+    wholeNumber(1, 100),
+    '50',
+    'Percent of the time that a reconciliation may keep one session of SIIRAyS busy. After each range it rests, and ' +
+      'longer where SIIRAyS answers slowly.',
+  ),
+  RECONCILE_PATIENCE: withDefault(
+    duration('1s', '1h'),
+    '20s',
+    'A second look waits so long for the replica or FASTAAPS to come along; five looks without one are undecided.',
+  ),
+  RECONCILE_REPAIR_PATIENCE: withDefault(
+    duration('1s', '1h'),
+    '60s',
+    'A repair may take so long to show before the difference counts as left.',
+  ),
+  RECONCILE_KEEP: withDefault(duration('1h', '3650d'), '90d', 'How long runs and their differences are kept ...'),
+  RECONCILE_KEEP_RUNS: withDefault(wholeNumber(10, 1_000_000), '5000', '... and how many of them at most.'),
+};
+
+export const RECONCILER = {
+  RECONCILE_SCHEDULE: withDefault(
+    cron,
+    '*/15 * * * *',
+    'When every connector is reconciled: cron (minute hour day month weekday), or off.',
+  ),
+  RECONCILE_SCHEDULE_MODE: withDefault(
+    oneOf(['verify', 'repair']),
+    'repair',
+    'What the schedule does: verify or repair.',
+  ),
+  RECONCILE_DIRECT_SCHEDULE: withDefault(
+    cron,
+    '0 3 * * *',
+    "When SIIRAyS's own documents are compared with FASTAAPS: cron, or off.",
+  ),
+  RECONCILE_TIMEZONE: withDefault(timeZone, 'America/La_Paz', 'Time zone of both schedules (IANA name).'),
+  API_HOST: withDefault(text, '127.0.0.1', 'Address that the HTTP API listens on. 0.0.0.0 in a container.'),
+  API_PORT: withDefault(wholeNumber(0, 65_535), '8090', 'Its port. 0: any free one, which the log names.'),
+  API_OPERATOR_USERNAME: withDefault(text, 'operator', 'User who may start and change things (HTTP Basic).'),
+  API_OPERATOR_PASSWORD: required(text, {
+    secret: true,
+    meaning: 'Its password, or scrypt:… as `siirays-sync hash-password` writes it.',
+    example: 'PASSWORD',
+  }),
+  API_VIEWER_USERNAME: withDefault(text, 'viewer', 'User who may only look.'),
+  API_VIEWER_PASSWORD: optional(text, {
+    secret: true,
+    meaning: 'Its password, or its hash. Without one there is no such user.',
+    example: 'PASSWORD',
+  }),
+};
+
 export const PROCESS = {
   HTTP_HOST: withDefault(text, '127.0.0.1', 'Address that health and metrics listen on. 0.0.0.0 in a container.'),
   HTTP_PORT: optional(wholeNumber(0, 65_535), {
-    meaning: 'Its port. Not set: 8081 producer, 8082 consumer. 0: any free one, which the log names.',
+    meaning: 'Its port. Not set: 8081 producer, 8082 consumer, 8083 reconciler. 0: any free one, which the log names.',
     example: '8081',
   }),
   METRICS_USERNAME: withDefault(text, 'metrics', 'User name for /metrics (HTTP Basic).'),
@@ -227,14 +293,16 @@ export const PROCESS = {
 
 /** The groups with their titles. */
 export const GROUPS: { title: string; variables: Variables }[] = [
-  { title: 'SIIRAyS (producer)', variables: SIIRAYS },
-  { title: 'Kafka (producer, consumer)', variables: KAFKA },
+  { title: 'SIIRAyS (producer, reconciler)', variables: SIIRAYS },
+  { title: 'Kafka (every process)', variables: KAFKA },
   { title: 'Schema registry (producer, consumer)', variables: REGISTRY },
-  { title: 'FASTAAPS (consumer)', variables: FASTAAPS },
-  { title: 'Sync database (consumer)', variables: SYNC },
-  { title: 'Connectors (producer, consumer)', variables: CONNECTORS },
+  { title: 'FASTAAPS (consumer, reconciler)', variables: FASTAAPS },
+  { title: 'Sync database (consumer, reconciler)', variables: SYNC },
+  { title: 'Connectors (every process)', variables: CONNECTORS },
   { title: 'Producer: snapshots and writing', variables: PRODUCER },
   { title: 'Consumer: merging, projecting, delivering', variables: CONSUMER },
+  { title: 'Reconciliation (reconciler, reconcile)', variables: RECONCILE },
+  { title: 'Reconciler: schedule and HTTP API', variables: RECONCILER },
   { title: 'Every process', variables: PROCESS },
 ];
 

@@ -43,7 +43,7 @@ const SLOT_IN_USE = '55006';
 /** How often the server hears where we are. */
 const CONFIRM_MS = 500;
 /** While idle, the position moves on over foreign WAL this often, or after this much of it. */
-const IDLE_POSITION_MS = 10_000;
+const IDLE_POSITION_MS = 2_000;
 const IDLE_POSITION_BYTES = 16n * 1024n * 1024n;
 const POSITION_READ_MS = 30_000;
 /** How long each part is waited for at the end. */

@@ -1,10 +1,23 @@
 /** What goes wrong around the pipeline is said plainly, retried, and loses nothing. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import kafkajs from 'kafkajs';
 import { CliProcess, type LogLine } from '../support/cli-process.ts';
 import { RunningPipeline } from '../support/running-pipeline.ts';
 
-const pipeline = await RunningPipeline.start({ epsas: 60, settings: { producer: FAST(), consumer: FAST() } });
+// CommonJS whose enumerations cannot be imported by name.
+const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, Kafka, logLevel, ResourcePatternTypes } = kafkajs;
+
+/** Whoever is not refused something may do it. */
+const ACLS = {
+  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'allow.everyone.if.no.acl.found': 'true',
+};
+const pipeline = await RunningPipeline.start({
+  epsas: 60,
+  settings: { producer: FAST(), consumer: FAST() },
+  kafkaSettings: ACLS,
+});
 const { stack, siirays } = pipeline;
 
 /** Back-off that suits a test. */
@@ -67,6 +80,30 @@ describe('what goes wrong around the pipeline', { timeout: 280_000 }, () => {
     await instead('producer', { KAFKA_BROKERS: '127.0.0.1:1' }, failed(/127\.0\.0\.1:1/));
     await instead('consumer', { SYNC_URL: nowhere }, failed(/127\.0\.0\.1:1.*nobody listens/));
     await pipeline.assertEqual('after the right addresses');
+  });
+
+  test('Kafka refuses a right on a topic', async () => {
+    const admin = new Kafka({ brokers: [stack.endpoints.kafka], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    const refused = {
+      ...{ resourceType: AclResourceTypes.TOPIC, resourceName: 'siirays.transaction' },
+      ...{ resourcePatternType: ResourcePatternTypes.LITERAL, principal: 'User:ANONYMOUS', host: '*' },
+      permissionType: AclPermissionTypes.DENY,
+    };
+    try {
+      for (const [name, operation] of [
+        ['producer', AclOperationTypes.WRITE],
+        ['consumer', AclOperationTypes.READ],
+      ] as const) {
+        await admin.createAcls({ acl: [{ ...refused, operation }] });
+        const line = await instead(name, {}, failed(/not authorized/i));
+        assert.match(line.msg, /KAFKA_TOPIC_PREFIX/, 'it says which rights are needed');
+        await admin.deleteAcls({ filters: [{ ...refused, operation }] });
+      }
+    } finally {
+      await admin.disconnect();
+    }
+    await pipeline.assertEqual('with the right');
   });
 
   test('FASTAAPS refuses the password: alarmed and not ready, then delivered', async () => {

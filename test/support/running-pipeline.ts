@@ -62,7 +62,9 @@ export class RunningPipeline {
 
   static async start(options: Partial<StackOptions> = {}): Promise<RunningPipeline> {
     const dir = tempDir('pipeline');
-    const stack = await startStack({ dir: dir.path, ports: 'free', epsas: 120, ...options });
+    // Most tests have no use for the reconciler; those that do leave out nothing.
+    const without: StackOptions['without'] = ['reconciler'];
+    const stack = await startStack({ dir: dir.path, ports: 'free', epsas: 120, without, ...options });
     const settings = { types: TEXT_VALUES, options: startupOptions(VALUE_SETTINGS) };
     const sync = new pg.Pool({ connectionString: stack.endpoints.sync, max: 2, ...settings });
     // A session that a kill of its server ended is no longer used.

@@ -82,7 +82,8 @@ export class Acknowledgement {
   async delivered(client: pg.ClientBase, { epoch, version, commit }: Delivered): Promise<void> {
     await client.query(
       `UPDATE ${this.s}.delivery SET epoch = $1, version = $2, history = $3, seq = $4, lsn = $5::text::pg_lsn,
-         committed_at = to_timestamp($6::float8 / 1000), delivered_at = clock_timestamp()`,
+         committed_at = to_timestamp($6::float8 / 1000), delivered_at = clock_timestamp(),
+         first_delivered_at = coalesce(first_delivered_at, clock_timestamp())`,
       [epoch, version, commit.history, commit.seq, commit.lsn, commit.committedMs],
     );
   }

@@ -27,11 +27,13 @@ CREATE TABLE :schema.run (
   ended_at timestamptz,
   error_message text,
   error_stack text,
-  -- Who runs it, and when it last said so: what is silent for too long was killed.
+  -- Who runs it, and when it last said so: what is silent for too long was killed. Only the execution named here may
+  -- write: whoever takes a silent run's connectors ends that run first.
   instance text,
+  execution uuid,
   seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   cancelled_by text
-);
+) WITH (fillfactor = 50);
 CREATE INDEX ON :schema.run (requested_at DESC, id DESC);
 CREATE INDEX ON :schema.run (state) WHERE state IN ('queued', 'running');
 
@@ -49,20 +51,30 @@ CREATE TABLE :schema.difference (
 -- Which run holds a connector. A lease whose run has been silent for too long is taken over.
 CREATE TABLE :schema.lease (
   connector text PRIMARY KEY,
-  run uuid NOT NULL
+  run uuid NOT NULL REFERENCES :schema.run ON DELETE CASCADE
 );
+CREATE INDEX ON :schema.lease (run);
 
--- When a schedule last ran, for what was missed; and who plans.
+-- What has become of each plan's times, for what was missed; and who plans.
 CREATE TABLE :schema.schedule (
   name text PRIMARY KEY,
-  last_run_at timestamptz,
-  last_run uuid
+  -- Other words mean other times: those before the change are not made up.
+  cron text NOT NULL,
+  timezone text NOT NULL,
+  -- Planned times up to this one are done with.
+  handled_at timestamptz NOT NULL,
+  -- The planned time that is due, the plan's newest run before it, and how often it was tried.
+  due_at timestamptz,
+  run_before uuid,
+  attempts integer NOT NULL DEFAULT 0
 );
 CREATE TABLE :schema.leader (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  -- A higher token takes over, renewals shows that its holder lives.
+  token bigint NOT NULL DEFAULT 0,
   holder text,
-  renewed_at timestamptz
-);
+  renewals bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10);
 INSERT INTO :schema.leader DEFAULT VALUES;
 
 -- What people did.
@@ -83,4 +95,4 @@ CREATE TABLE :schema.proof (
   proven_at timestamptz NOT NULL,
   run uuid NOT NULL,
   PRIMARY KEY (connector, id)
-);
+) WITH (fillfactor = 80);

@@ -1,0 +1,106 @@
+import type { Kafka } from 'kafkajs';
+import pg from 'pg';
+import type { ReconcileConfig } from '../config/types.ts';
+import type { CompiledConnector } from '../connector/compiled.ts';
+import { connectorSchemas } from '../consumer/replica-names.ts';
+import { SnapshotSignals } from '../consumer/snapshot-signals.ts';
+import { FastaapsClient } from '../fastaaps/client.ts';
+import { topicsFor } from '../kafka/topics.ts';
+import { quoteIdentifier } from '../postgres/identifier.ts';
+import type { Candidate, Comparison } from './comparison.ts';
+import { DirectComparison } from './direct/direct-comparison.ts';
+import { DocumentComparison } from './documents/document-comparison.ts';
+import { SetComparison } from './documents/set-comparison.ts';
+import type { Sides } from './engine.ts';
+import { assertRestorable, restoreSet } from './restore/restore-set.ts';
+import { RowComparison } from './rows/row-comparison.ts';
+import { SiiraysReader } from './siirays-reader.ts';
+import type { RunRecorder } from './types.ts';
+
+/** How long a range should take on SIIRAyS. */
+const RANGE_MS = 500;
+/** Documents are projected in so many sessions at once. */
+const SESSIONS = 2;
+
+/** Makes one connector's comparisons for one run, over connections of their own. */
+export function connectorSides(
+  config: ReconcileConfig,
+  kafka: Kafka,
+  connector: CompiledConnector,
+  recorder: RunRecorder,
+): Sides {
+  const schemas = connectorSchemas(connector.name);
+  const { signal } = recorder;
+  const siirays = new SiiraysReader({
+    url: config.siirays.readUrl,
+    lockTimeoutMs: config.lockTimeoutMs,
+    share: config.siiraysShare,
+    signal,
+  });
+  const fastaaps = new FastaapsClient(config.fastaaps);
+  const signals = new LazySignals(kafka, topicsFor(config.kafka.topicPrefix).signal, connector.name);
+  const onWarning = (text: string): void => recorder.note(`${connector.name}: ${text}`);
+  const common = { connector, schemas, syncUrl: config.syncUrl, rangeMs: RANGE_MS };
+  return {
+    rows: (tables) =>
+      new RowComparison({
+        ...common,
+        ...{ siirays, tables },
+        rows: (table, keys) => signals.rows(table, keys),
+        onNotComparable: (table, reason) => onWarning(`${table} is not compared: ${reason}`),
+      }) as unknown as Comparison<Candidate>,
+    documents: (ids) =>
+      (connector.target.adapter === 'restore'
+        ? new SetComparison({ ...common, fastaaps, ids, onWarning })
+        : new DocumentComparison({ ...common, fastaaps, ids, sessions: SESSIONS })) as unknown as Comparison<Candidate>,
+    direct: (ids) =>
+      new DirectComparison({
+        ...{ connector, siirays, syncUrl: config.syncUrl, fastaaps, ids, rangeMs: RANGE_MS, onWarning },
+        markForced: (marked) => markForced(config.syncUrl, schemas.sync, marked),
+      }) as unknown as Comparison<Candidate>,
+    barrier: () => siirays.barrier(),
+    restore: async (target, onProgress) => {
+      assertRestorable(connector, target);
+      const url = config.siirays.readUrl;
+      return restoreSet({ connector, url, lockTimeoutMs: config.lockTimeoutMs, fastaaps, target, onProgress, signal });
+    },
+    async close() {
+      await Promise.all([siirays.close(), fastaaps.close(), signals.close()]);
+    },
+  };
+}
+
+/** Asks the consumer to make new versions of documents. Nothing but a mark: the outbox has one writer. */
+async function markForced(syncUrl: string, syncSchema: string, ids: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: syncUrl, application_name: 'siirays-sync reconciler' });
+  await client.connect();
+  try {
+    await client.query(
+      `INSERT INTO ${quoteIdentifier(syncSchema)}.mark (id, forced) SELECT unnest($1::text[]), true
+       ON CONFLICT (id) DO UPDATE SET forced = true`,
+      [ids],
+    );
+  } finally {
+    await client.end();
+  }
+}
+
+/** Signals to the producer; connected with the first, since most runs have nothing to ask for. */
+class LazySignals {
+  readonly #signals: SnapshotSignals;
+  #connected: Promise<void> | null = null;
+
+  constructor(kafka: Kafka, topic: string, connector: string) {
+    this.#signals = new SnapshotSignals(kafka, topic, connector);
+  }
+
+  async rows(...args: Parameters<SnapshotSignals['rows']>): Promise<void> {
+    this.#connected ??= this.#signals.connect();
+    await this.#connected;
+    await this.#signals.rows(...args);
+  }
+
+  async close(): Promise<void> {
+    if (this.#connected) await this.#signals.disconnect();
+  }
+}

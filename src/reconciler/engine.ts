@@ -1,0 +1,218 @@
+import type pg from 'pg';
+import type { CompiledConnector } from '../connector/compiled.ts';
+import { connectorSchemas } from '../consumer/replica-names.ts';
+import { formatLsn, type Lsn } from '../postgres/lsn.ts';
+import type { Candidate, Comparison } from './comparison.ts';
+import { runPhase, Tally } from './phase.ts';
+import type { PositionWatch } from './position-watch.ts';
+import { isPast, type Point, readStanding, untilPassed, untilStanding, type WaitOptions } from './standing.ts';
+import type { Cursor, Outcome, RunRecorder } from './types.ts';
+
+type AnyComparison = Comparison<Candidate>;
+
+/** What the engine gets from outside: one connector's comparisons, made for one run and closed by it. */
+export interface Sides {
+  rows(tables: readonly string[] | null): AnyComparison;
+  documents(ids: readonly string[] | null): AnyComparison;
+  direct(ids: readonly string[] | null): AnyComparison;
+  /** An LSN of SIIRAyS above all that was visible when it was called. */
+  barrier(): Promise<Lsn>;
+  /** Makes the set `target` anew from one snapshot of SIIRAyS; gives the LSN of that (X/Y). */
+  restore(target: string, onProgress: (documents: number) => void): Promise<RestoreResult>;
+  close(): Promise<void>;
+}
+
+export interface RestoreResult {
+  documents: number;
+  lsn: string;
+  /** Documents that lack a required field, which no set may hold. */
+  leftOut: readonly { id: string; problems: readonly string[] }[];
+}
+
+export interface EngineOptions {
+  pool: pg.Pool;
+  watch: PositionWatch;
+  connectors: readonly CompiledConnector[];
+  sides(connector: CompiledConnector, recorder: RunRecorder): Sides;
+  proven(connector: string, ids: readonly string[], run: string): Promise<void>;
+  /** How long a look waits for the slower side. */
+  patienceMs: number;
+  repairPatienceMs: number;
+}
+
+type PhaseName = 'rows' | 'documents' | 'direct' | 'restore';
+
+/** The cursor of a run: the phases before this one are done. */
+interface RunCursor {
+  connector: string;
+  phase: PhaseName;
+  at: unknown;
+}
+
+/** Executes runs: for each connector its phases one after the other. */
+export class Engine {
+  readonly #options: EngineOptions;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+  }
+
+  /** One run from its beginning, or from where the one that it resumes has come to. */
+  async run(recorder: RunRecorder): Promise<Outcome> {
+    const { options } = recorder.run;
+    const tally = new Tally();
+    const enough = options.maxTimeMs === null ? new AbortController().signal : AbortSignal.timeout(options.maxTimeMs);
+    const resume = recorder.resumeFrom as RunCursor | null;
+    const names = options.connectors;
+    const first = resume ? Math.max(0, names.indexOf(resume.connector)) : 0;
+    for (const name of names.slice(first)) {
+      const connector = this.#options.connectors.find((one) => one.name === name);
+      if (!connector) throw new Error(`there is no connector ${name}`);
+      const from = resume?.connector === name ? resume : null;
+      await this.#connector(connector, recorder, tally, enough, from);
+      if (tally.hasFound(options.stopAfter)) break;
+    }
+    if (enough.aborted) {
+      tally.incomplete = true;
+      recorder.note('the time allowed was over before everything was looked at');
+    }
+    recorder.progress({ phase: 'done', table: null });
+    return { state: stateOf(tally) };
+  }
+
+  async #connector(
+    connector: CompiledConnector,
+    recorder: RunRecorder,
+    tally: Tally,
+    enough: AbortSignal,
+    from: RunCursor | null,
+  ): Promise<void> {
+    const sides = this.#options.sides(connector, recorder);
+    try {
+      if (recorder.run.options.mode === 'restore') await restore(sides, connector, recorder, tally);
+      else if (recorder.run.options.direct) await this.#direct(sides, connector, recorder, tally, enough, from);
+      else await this.#replica(sides, connector, recorder, tally, enough, from);
+    } finally {
+      await sides.close();
+    }
+  }
+
+  async #replica(
+    sides: Sides,
+    connector: CompiledConnector,
+    recorder: RunRecorder,
+    tally: Tally,
+    enough: AbortSignal,
+    from: RunCursor | null,
+  ): Promise<void> {
+    const { pool, watch } = this.#options;
+    const { ids, tables } = recorder.run.options;
+    const wait = this.#wait(connector, recorder.signal);
+    recorder.progress({ phase: 'waiting', connector: connector.name });
+    const whole = await untilStanding(wait, ({ frozen }) => frozen === null);
+    if (whole === null) {
+      const { frozen } = await readStanding(pool, wait.schema);
+      recorder.note(`${connector.name}: the replica cannot be compared now: ${frozen ?? 'it was made anew meanwhile'}`);
+      tally.incomplete = true;
+      return;
+    }
+    if ((ids === null || tables !== null) && from?.phase !== 'documents') {
+      const pass = async (): Promise<boolean> => untilPassed(wait, await sides.barrier(), watch, 'applied');
+      await this.#phase(sides.rows(tables), connector, recorder, tally, enough, from, pass);
+    }
+    if (enough.aborted || tally.hasFound(recorder.run.options.stopAfter)) return;
+    if (tables === null || ids !== null) {
+      const pass = async (): Promise<boolean> => this.#delivered(wait);
+      await this.#phase(sides.documents(ids), connector, recorder, tally, enough, from, pass);
+    }
+    const { applied } = await readStanding(pool, wait.schema);
+    if (applied) recorder.position(applied.history, formatLsn(applied.lsn));
+  }
+
+  /** Waits until all that is in the replica now has been delivered. */
+  async #delivered(wait: WaitOptions): Promise<boolean> {
+    let point: Point | null = null;
+    const standing = await untilStanding(wait, ({ applied, delivered, frozen }) => {
+      point ??= applied;
+      return frozen === null && point !== null && isPast(delivered, point);
+    });
+    return standing !== null;
+  }
+
+  async #direct(
+    sides: Sides,
+    connector: CompiledConnector,
+    recorder: RunRecorder,
+    tally: Tally,
+    enough: AbortSignal,
+    from: RunCursor | null,
+  ): Promise<void> {
+    const { watch } = this.#options;
+    const wait = this.#wait(connector, recorder.signal);
+    let lsn: Lsn | null = null;
+    const pass = async (): Promise<boolean> => {
+      lsn = await sides.barrier();
+      return untilPassed(wait, lsn, watch, 'delivered');
+    };
+    watch.start();
+    lsn = await sides.barrier();
+    await this.#phase(sides.direct(recorder.run.options.ids), connector, recorder, tally, enough, from, pass);
+    recorder.position(watch.newest?.history ?? null, formatLsn(lsn));
+  }
+
+  async #phase(
+    comparison: AnyComparison,
+    connector: CompiledConnector,
+    recorder: RunRecorder,
+    tally: Tally,
+    enough: AbortSignal,
+    from: RunCursor | null,
+    pass: () => Promise<boolean>,
+  ): Promise<void> {
+    const { phase } = comparison;
+    const cursor = (at: unknown): Cursor => ({ connector: connector.name, phase, at }) satisfies RunCursor;
+    try {
+      await runPhase({
+        ...{ comparison, recorder, tally, enough, pass, cursor },
+        connector: connector.name,
+        mode: recorder.run.options.mode,
+        proven: (ids) => this.#options.proven(connector.name, ids, recorder.run.id),
+        from: from?.phase === phase ? from.at : null,
+        repairPatienceMs: this.#options.repairPatienceMs,
+      });
+    } finally {
+      await comparison.close();
+    }
+  }
+
+  #wait(connector: CompiledConnector, signal: AbortSignal): WaitOptions {
+    const { pool, patienceMs } = this.#options;
+    return { pool, schema: connectorSchemas(connector.name).sync, patienceMs, signal };
+  }
+}
+
+async function restore(sides: Sides, connector: CompiledConnector, recorder: RunRecorder, tally: Tally): Promise<void> {
+  const { target } = recorder.run.options;
+  if (target === null) throw new Error('a restore needs a target');
+  recorder.progress({ phase: 'restore', connector: connector.name, table: null });
+  const { lsn, documents, leftOut } = await sides.restore(target, (count) => recorder.progress({ documents: count }));
+  recorder.progress({ documents, documentsTotal: documents });
+  recorder.position(null, lsn);
+  for (const _document of leftOut) {
+    tally.found.add('dead_letter');
+    tally.left.add('dead_letter');
+  }
+  await recorder.differences(
+    leftOut.map(({ id, problems }) => ({
+      ...{ connector: connector.name, kind: 'dead_letter', table: null, key: null, documents: [id] },
+      ...{ path: problems[0] ?? null, expected: null, actual: null, wrong: 'fastaaps', since: null, outcome: 'left' },
+      reason: `left out: ${problems.join(', ')} missing`,
+    })),
+  );
+}
+
+function stateOf(tally: Tally): Outcome['state'] {
+  if (tally.left.total > 0) return 'differences';
+  if (tally.stale > 0 || tally.incomplete) return 'undecided';
+  return tally.repaired.total > 0 ? 'repaired' : 'equal';
+}

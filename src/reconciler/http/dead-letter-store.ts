@@ -1,0 +1,106 @@
+import type pg from 'pg';
+import { replayDeadLetter } from '../../consumer/delivery/replay.ts';
+import { connectorSchemas } from '../../consumer/replica-names.ts';
+import { quoteIdentifier } from '../../postgres/identifier.ts';
+import { isoSql } from './connector-status.ts';
+
+/** Letters replayed in one statement. */
+const PORTION = 1_000;
+
+/** A document that was refused, and why; never its content. Times are ISO 8601. */
+export interface DeadLetter {
+  id: string;
+  epoch: number;
+  /** Decimal. */
+  version: string;
+  /** schema: a required field is missing, so it was never sent; refused: FASTAAPS answered 422. */
+  reason: string;
+  /** The first field concerned. */
+  path: string | null;
+  /** What the service said. */
+  detail: unknown;
+  createdAt: string;
+  /** When and by whom it was set aside. */
+  discardedAt: string | null;
+  discardedBy: string | null;
+  /** Whether a new version is being made. */
+  replaying: boolean;
+}
+
+/** SQL of a dead letter `l` as JSON. @param s the quoted bookkeeping schema */
+export function letterSql(s: string): string {
+  return `jsonb_build_object('id', l.id, 'epoch', l.epoch, 'version', l.version::text, 'reason', l.reason, 'path', l.path,
+    'detail', l.detail, 'createdAt', ${isoSql('l.created_at')}, 'discardedAt', ${isoSql('l.discarded_at')},
+    'discardedBy', l.discarded_by, 'replaying', EXISTS (SELECT FROM ${s}.mark AS m WHERE m.id = l.id AND m.forced))`;
+}
+
+export interface DeadLetterPage {
+  /** Only those set aside, or only the others; undefined: both. */
+  discarded?: boolean;
+  /** Behind this id. */
+  after?: string;
+  limit: number;
+}
+
+/** The dead letters of a connector by id. */
+export async function listDeadLetters(
+  pool: pg.Pool,
+  connector: string,
+  { discarded, after, limit }: DeadLetterPage,
+): Promise<{ deadLetters: DeadLetter[]; next: string | null }> {
+  const s = syncSchema(connector);
+  const { rows } = await pool.query<{ letter: DeadLetter }>(
+    `SELECT ${letterSql(s)} AS letter FROM ${s}.dead_letter AS l
+     WHERE ($1::text IS NULL OR l.id > $1) AND ($2::boolean IS NULL OR (l.discarded_at IS NOT NULL) = $2)
+     ORDER BY l.id LIMIT $3`,
+    [after ?? null, discarded ?? null, limit + 1],
+  );
+  const deadLetters = rows.slice(0, limit).map(({ letter }) => letter);
+  return { deadLetters, next: rows.length > limit ? deadLetters.at(-1)!.id : null };
+}
+
+/** Has a new version of one refused document made; false where it is none. */
+export async function replayOne(pool: pg.Pool, connector: string, id: string): Promise<boolean> {
+  return (await replayDeadLetter(pool, connectorSchemas(connector).sync, [id])).length > 0;
+}
+
+/** The same for all that are not set aside, portion by portion. @returns how many */
+export async function replayAll(pool: pg.Pool, connector: string): Promise<number> {
+  let after: string | undefined;
+  let replayed = 0;
+  do {
+    const page: DeadLetterPage = { discarded: false, after, limit: PORTION };
+    const { deadLetters, next } = await listDeadLetters(pool, connector, page);
+    const ids = deadLetters.map(({ id }) => id);
+    replayed += (await replayDeadLetter(pool, connectorSchemas(connector).sync, ids)).length;
+    after = next ?? undefined;
+  } while (after !== undefined);
+  return replayed;
+}
+
+/**
+ * Sets a dead letter aside: known, and accepted as it is.
+ * @returns the letter and whether it was not set aside before; null where there is none
+ */
+export async function discardDeadLetter(
+  pool: pg.Pool,
+  connector: string,
+  id: string,
+  by: string,
+): Promise<{ deadLetter: DeadLetter; changed: boolean } | null> {
+  const s = syncSchema(connector);
+  const { rowCount } = await pool.query(
+    `UPDATE ${s}.dead_letter SET discarded_at = now(), discarded_by = $2 WHERE id = $1 AND discarded_at IS NULL`,
+    [id, by],
+  );
+  const { rows } = await pool.query<{ letter: DeadLetter }>(
+    `SELECT ${letterSql(s)} AS letter FROM ${s}.dead_letter AS l WHERE l.id = $1`,
+    [id],
+  );
+  const letter = rows[0]?.letter;
+  return letter === undefined ? null : { deadLetter: letter, changed: rowCount === 1 };
+}
+
+function syncSchema(connector: string): string {
+  return quoteIdentifier(connectorSchemas(connector).sync);
+}

@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Candidate, Comparison } from './comparison.ts';
+import { settle } from './settle.ts';
+import type { Counts, Cursor, Difference, DifferenceKind, Mode, RunRecorder } from './types.ts';
+
+/** What a phase works with. */
+export interface PhaseOptions<C extends Candidate> {
+  comparison: Comparison<C>;
+  connector: string;
+  mode: Mode;
+  recorder: RunRecorder;
+  tally: Tally;
+  /** Waits until the slower side shows all that the last look could see; false: it does not in time. */
+  pass(): Promise<boolean>;
+  proven(ids: readonly string[]): Promise<void>;
+  /** Where a run that is resumed goes on; null: at the beginning. */
+  from: unknown;
+  /** How long a repair may take to show. */
+  repairPatienceMs: number;
+  /** Aborted when the run's time is over: what has been looked at is settled, the rest is not looked at. */
+  enough: AbortSignal;
+  /** Makes the run's cursor of the phase's own. */
+  cursor(at: unknown): Cursor;
+}
+
+/** Candidates gathered before they are settled: bounds memory, and how long a difference stays unsettled. */
+const GATHERED = 2_000;
+const REPAIR_LOOK_MS = 250;
+
+/** What a run has come to, over all its phases. */
+export class Tally {
+  readonly found = new Counter();
+  readonly repaired = new Counter();
+  readonly left = new Counter();
+  stale = 0;
+  /** Something was not looked at. */
+  incomplete = false;
+
+  /** Whether so many differences were found. */
+  hasFound(most: number | null): boolean {
+    return most !== null && this.found.total >= most;
+  }
+}
+
+/** Counts by kind. */
+class Counter {
+  readonly #counts = new Map<DifferenceKind, number>();
+
+  add(kind: DifferenceKind): void {
+    this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
+  }
+
+  get total(): number {
+    return [...this.#counts.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  counts(): Counts {
+    return Object.fromEntries(this.#counts);
+  }
+}
+
+/**
+ * One comparison from its cursor to its end: ranges are looked at, what is suspect is gathered and settled, what is
+ * confirmed is described, stored and, in mode repair, repaired and looked at until it is right.
+ */
+export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): Promise<void> {
+  const { comparison, recorder, tally, enough } = options;
+  let gathered: C[] = [];
+  const ending = AbortSignal.any([recorder.signal, enough]);
+  const counted = comparison.phase === 'rows' ? 'rows' : 'documents';
+  let compared = recorder.run.progress[counted];
+  const settleGathered = async (): Promise<void> => {
+    await settleAll(options, gathered);
+    gathered = [];
+  };
+  try {
+    for await (const range of comparison.scan(options.from, ending)) {
+      compared += range.compared;
+      if (range.proven.length > 0) await options.proven(range.proven);
+      gathered.push(...range.candidates);
+      const total = { [counted]: compared, [`${counted}Total`]: range.total };
+      const progress = { phase: comparison.phase, connector: options.connector, table: range.table, ...total };
+      if (gathered.length >= GATHERED) await settleGathered();
+      // A run that is resumed must look at what is not settled yet again.
+      if (gathered.length === 0) recorder.progress(progress, options.cursor(range.cursor));
+      else recorder.progress(progress);
+      if (tally.hasFound(recorder.run.options.stopAfter)) break;
+    }
+  } catch (error) {
+    recorder.signal.throwIfAborted();
+    if (!enough.aborted) throw error;
+    tally.incomplete = true;
+  }
+  recorder.progress({ phase: 'settling', connector: options.connector, table: null });
+  await settleGathered();
+}
+
+async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered: readonly C[]): Promise<void> {
+  if (gathered.length === 0) return;
+  const { comparison, recorder, tally, pass, connector } = options;
+  const { confirmed, stale } = await settle(comparison, gathered, pass);
+  const open = new Set([...confirmed, ...stale].map(({ key }) => key));
+  if (comparison.phase !== 'rows') {
+    await options.proven(gathered.map(({ key }) => key).filter((key) => !open.has(key)));
+  }
+  tally.stale += stale.length;
+  if (stale.length > 0) {
+    const what = comparison.phase === 'rows' ? 'rows' : 'documents';
+    recorder.note(`${connector}: ${stale.length} ${what} kept changing or were not delivered in time: undecided`);
+  }
+  if (confirmed.length === 0) return;
+  const described = await comparison.describe(confirmed);
+  const found = confirmed.filter(({ key }) => described.has(key));
+  for (const { key } of found) tally.found.add(described.get(key)!.kind);
+  const outcomes = options.mode === 'repair' ? await repair(options, found) : new Map<string, string | null>();
+  const differences: Difference[] = found.map(({ key }) => {
+    const base = { ...described.get(key)!, connector };
+    if (options.mode !== 'repair') return { ...base, outcome: 'found', reason: null };
+    const reason = outcomes.get(key) ?? null;
+    return { ...base, outcome: reason === null ? 'repaired' : 'left', reason };
+  });
+  for (const { kind, outcome } of differences) {
+    if (outcome === 'repaired') tally.repaired.add(kind);
+    else tally.left.add(kind);
+  }
+  await recorder.differences(differences);
+}
+
+/** Asks for repairs and looks until they show. @returns by key why a candidate is left; repaired ones have no entry */
+async function repair<C extends Candidate>(
+  { comparison, recorder, repairPatienceMs }: PhaseOptions<C>,
+  found: readonly C[],
+): Promise<Map<string, string>> {
+  recorder.progress({ phase: 'repairing' });
+  const refused = await comparison.repair(found);
+  let open: readonly C[] = found.filter(({ key }) => !refused.has(key));
+  const deadline = performance.now() + repairPatienceMs;
+  for (;;) {
+    const keys = new Set((await comparison.look(open)).map(({ key }) => key));
+    open = open.filter(({ key }) => keys.has(key));
+    if (open.length === 0 || performance.now() > deadline) break;
+    await sleep(REPAIR_LOOK_MS, undefined, { signal: recorder.signal });
+  }
+  const left = new Map(refused);
+  const late = `not repaired within ${Math.round(repairPatienceMs / 1000)} s: see the logs of the producer and the consumer`;
+  for (const { key } of open) left.set(key, late);
+  return left;
+}

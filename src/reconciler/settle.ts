@@ -1,0 +1,36 @@
+import type { Candidate, Comparison } from './comparison.ts';
+
+/** After so many looks what still differs, in ever other ways, is left undecided. */
+const LOOKS = 5;
+
+export interface Settled<C> {
+  /** Found as the same pair twice, the slower side having passed the first look in between. */
+  confirmed: C[];
+  /** Still differing, but not provably wrong: they kept changing, or the slower side did not come along. */
+  stale: C[];
+}
+
+/**
+ * Looks at candidates again until each is equal, confirmed, or stale.
+ * @param pass waits until the slower side shows everything that the look just made could see; false: it does not in time
+ */
+export async function settle<C extends Candidate>(
+  comparison: Pick<Comparison<C>, 'look'>,
+  candidates: readonly C[],
+  pass: () => Promise<boolean>,
+): Promise<Settled<C>> {
+  const confirmed: C[] = [];
+  let open: readonly C[] = candidates;
+  for (let look = 2; look <= LOOKS && open.length > 0; look++) {
+    const passed = await pass();
+    const before = new Map(open.map(({ key, pair, pending }) => [key, pending ? null : pair]));
+    const still: C[] = [];
+    for (const candidate of await comparison.look(open)) {
+      const same = !candidate.pending && before.get(candidate.key) === candidate.pair;
+      if (passed && same) confirmed.push(candidate);
+      else still.push(candidate);
+    }
+    open = still;
+  }
+  return { confirmed, stale: [...open] };
+}

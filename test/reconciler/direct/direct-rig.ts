@@ -1,0 +1,115 @@
+import { after } from 'node:test';
+import type pg from 'pg';
+import { modelsOf } from '../../../embedded/fastaaps/model.ts';
+import type { CompiledConnector } from '../../../src/connector/compiled.ts';
+import type { FastaapsClient } from '../../../src/fastaaps/client.ts';
+import { connect, disconnect } from '../../../src/postgres/session.ts';
+import type { DirectCandidate } from '../../../src/reconciler/direct/direct-candidate.ts';
+import { DirectComparison, type DirectOptions } from '../../../src/reconciler/direct/direct-comparison.ts';
+import { SiiraysReader } from '../../../src/reconciler/siirays-reader.ts';
+import { SiiraysDatabase } from '../../connector/siirays-database.ts';
+import { clientOf, header, startReference } from '../../fastaaps/reference.ts';
+import { testDatabase } from '../../support/postgres.ts';
+
+/** SIIRAyS, a FASTAAPS that holds its documents, and the database `sync`, which is empty. */
+export interface DirectRig {
+  siirays: SiiraysDatabase;
+  siiraysUrl: string;
+  connector: CompiledConnector;
+  fastaaps: FastaapsClient;
+  /** FASTAAPS's own database, behind its service's back. */
+  stored: pg.Client;
+  /** Ids that were asked to be sent again. */
+  marked: string[];
+  warnings: string[];
+  comparison(options?: Partial<DirectOptions>): DirectComparison;
+  /** Sends SIIRAyS's documents of some ids (default: all that lack nothing) as a changeset. */
+  send(ids?: readonly string[]): Promise<void>;
+}
+
+export interface RigOptions {
+  siiraysUrl: string;
+  /** DDL of SIIRAyS; default: its own. */
+  schema?: string;
+  connector(siirays: SiiraysDatabase): CompiledConnector;
+  fill(siirays: SiiraysDatabase): Promise<unknown>;
+}
+
+export async function directRig({ siiraysUrl, schema, connector: make, fill }: RigOptions): Promise<DirectRig> {
+  const siirays = await SiiraysDatabase.create(siiraysUrl, schema);
+  after(() => siirays.close());
+  await fill(siirays);
+  const connector = make(siirays);
+  const syncUrl = (await testDatabase()).url;
+  const service = await startReference({ models: modelsOf([connector]) });
+  const stored = await connect({ connectionString: service.databaseUrl });
+  after(() => disconnect(stored));
+  const fastaaps = clientOf(service.url);
+  const reader = new SiiraysReader({
+    url: siiraysUrl,
+    lockTimeoutMs: 5_000,
+    share: 1,
+    signal: new AbortController().signal,
+  });
+  after(() => reader.close());
+  let version = 0;
+  const rig: DirectRig = {
+    ...{ siirays, siiraysUrl, connector, fastaaps, stored },
+    marked: [],
+    warnings: [],
+    comparison(options = {}) {
+      const comparison = new DirectComparison({
+        ...{ connector, siirays: reader, syncUrl, fastaaps, ids: null, rangeMs: 500 },
+        markForced: async (ids) => void rig.marked.push(...ids),
+        onWarning: (text) => void rig.warnings.push(text),
+        ...options,
+      });
+      after(() => comparison.close());
+      return comparison;
+    },
+    async send(ids) {
+      const documents = await siirays.project(connector, ids ?? (await siirays.allRoots(connector)));
+      const lines: string[] = [];
+      for (const { id, body, problems } of documents) {
+        if (problems !== null) continue;
+        version += 1;
+        const token = connector.root.idType === 'integer' ? id : JSON.stringify(id);
+        const change = body === null ? '"op":"delete"' : `"op":"upsert","document":${body}`;
+        lines.push(`{"id":${token},"version":"${version}",${change}}\n`);
+      }
+      await fastaaps.postChanges(connector.target, header(version), eachLine(lines));
+    },
+  };
+  await rig.send();
+  return rig;
+}
+
+async function* eachLine(lines: readonly string[]): AsyncGenerator<string> {
+  yield* lines;
+}
+
+export interface Scanned {
+  candidates: DirectCandidate[];
+  proven: string[];
+  compared: number;
+  total: number;
+  /** Of each range: its candidates, and where to go on after it. */
+  ranges: { keys: string[]; cursor: unknown }[];
+}
+
+/** A whole scan, or what is left of it from a cursor on. */
+export async function scanned(comparison: DirectComparison, from: unknown = null): Promise<Scanned> {
+  const all: Scanned = { candidates: [], proven: [], compared: 0, total: 0, ranges: [] };
+  for await (const range of comparison.scan(from, new AbortController().signal)) {
+    all.candidates.push(...range.candidates);
+    all.proven.push(...range.proven);
+    all.compared += range.compared;
+    all.total = range.total;
+    all.ranges.push({ keys: keys(range.candidates), cursor: JSON.parse(JSON.stringify(range.cursor)) });
+  }
+  return all;
+}
+
+export function keys(candidates: readonly DirectCandidate[]): string[] {
+  return candidates.map(({ key }) => key).sort();
+}
