@@ -82,7 +82,7 @@ export class ReplicaDocuments implements Comparison<DocumentCandidate> {
 
   async look(candidates: readonly DocumentCandidate[]): Promise<DocumentCandidate[]> {
     const states = await this.#states(candidates.map(({ key }) => key));
-    return states.flatMap(candidateOf);
+    return states.flatMap((state) => candidateOf(state));
   }
 
   async describe(candidates: readonly DocumentCandidate[]): Promise<Map<string, DescribedDocument>> {
@@ -119,11 +119,10 @@ export class ReplicaDocuments implements Comparison<DocumentCandidate> {
   ): Promise<Range<DocumentCandidate>> {
     return session.snapshot(async (client, placement) => {
       const started = performance.now();
-      const states = await this.#side.compare(client, placement, range);
+      const unequal = byId(await this.#side.compare(client, placement, range));
       size.took(range.ids.length, performance.now() - started);
-      const unequal = new Set(states.map(({ id }) => id));
       return {
-        candidates: states.flatMap(candidateOf),
+        candidates: range.ids.flatMap((id) => candidateOf(unequal.get(id))),
         compared: range.ids.length,
         cursor: { after: range.ids.at(-1) },
         total,
@@ -142,14 +141,22 @@ export class ReplicaDocuments implements Comparison<DocumentCandidate> {
     const states: DocumentState[] = [];
     for (let range = await source.next(LOOK); range !== null; range = await source.next(LOOK)) {
       const some = range;
-      states.push(...(await this.#looks.snapshot((client, placement) => this.#side.compare(client, placement, some))));
+      const unequal = byId(
+        await this.#looks.snapshot((client, placement) => this.#side.compare(client, placement, some)),
+      );
+      states.push(...some.ids.flatMap((id) => unequal.get(id) ?? []));
     }
     return states;
   }
 }
 
-function candidateOf({ id, kind, pending, seen }: DocumentState): DocumentCandidate[] {
-  if (kind === null && !pending) return [];
+function byId(states: readonly DocumentState[]): Map<string, DocumentState> {
+  return new Map(states.map((state) => [state.id, state]));
+}
+
+function candidateOf(state: DocumentState | undefined): DocumentCandidate[] {
+  if (state === undefined || (state.kind === null && !state.pending)) return [];
+  const { id, kind, pending, seen } = state;
   return [{ key: id, pair: seen, pending, kind: kind ?? 'projection' }];
 }
 

@@ -52,8 +52,7 @@ export class VersionsSide implements FastaapsSide {
       differs: DIFFERS,
     });
     const { rows } = await client.query<StateRow>(
-      `SELECT * FROM (${state}) AS state WHERE kind IS NOT NULL OR pending OR set_aside
-       ORDER BY id COLLATE "C"`,
+      `SELECT * FROM (${state}) AS state WHERE kind IS NOT NULL OR pending OR set_aside`,
       stateValues(range, this),
     );
     return rows.map(stateOf);
