@@ -13,6 +13,7 @@ import { RowComparison, type RowComparisonOptions } from '../../../src/reconcile
 import { SiiraysReader } from '../../../src/reconciler/siirays-reader.ts';
 import { eventOf, shapeOf } from '../../consumer/change-events.ts';
 import { blindConnector, createSync, type SyncDatabase } from '../../consumer/sync-database.ts';
+import type { Cells } from '../../consumer/table-model.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
 
 export interface Scanned {
@@ -120,17 +121,23 @@ export class RowsRig {
   /** Makes the replica's table what SIIRAyS's is, through the consumer's own writer. */
   async copy(table: string): Promise<void> {
     const shape = this.shapes.get(table)!;
-    await this.sync.client.query(`DELETE FROM ${this.replica(table).relation}`);
     const columns = shape.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
     const relation = quoteRelation('public', table);
     const { rows: kinds } = await this.siirays.query<{ kind: string }>(
       'SELECT relkind AS kind FROM pg_class WHERE oid = $1::regclass',
       [relation],
     );
-    const { rows } = await this.siirays.query<(string | null)[]>({
+    const { rows } = await this.siirays.query<Cells>({
       text: `SELECT ${columns} FROM ${kinds[0]!.kind === 'p' ? '' : 'ONLY '}${relation}`,
       rowMode: 'array',
     });
+    await this.fillReplica(table, rows);
+  }
+
+  /** Puts just these rows into the replica's table, through the consumer's own writer. */
+  async fillReplica(table: string, rows: readonly Cells[]): Promise<void> {
+    const shape = this.shapes.get(table)!;
+    await this.sync.client.query(`DELETE FROM ${this.replica(table).relation}`);
     const writer = new BatchWriter(this.sync.client, this.sync.replica.live);
     if (rows.length > 0) {
       writer.add(
