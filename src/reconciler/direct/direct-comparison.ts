@@ -33,6 +33,19 @@ type ScanCursor =
   | { part: 'fastaaps'; after: string | null }
   | { part: 'ids'; done: number };
 
+/** What a range of roots has in SIIRAyS. */
+interface SiiraysRange {
+  given: Given[];
+  /** Its last id. */
+  last: string | null;
+  /** Whether nothing follows. */
+  whole: boolean;
+  /** About how many roots there are in all, where it is the first range. */
+  estimate: number;
+}
+
+/** Ranges that are read before FASTAAPS's side is. */
+const RANGES_AHEAD = 8;
 /** Ids that are looked at in one snapshot where they are named. */
 const IDS_AT_ONCE = 500;
 /** Surplus documents in one range. */
@@ -68,15 +81,17 @@ export class DirectComparison implements Comparison<DirectCandidate> {
     signal.throwIfAborted();
     const ids = this.#ids;
     const cursor = from as ScanCursor | null;
-    let held: HeldDocuments | null = null;
+    const reading = this.#read(ids, false, signal);
+    // Whoever waits for it hears of its error; nobody may be waiting yet when it comes.
+    reading.catch(() => undefined);
     try {
-      held = await this.#read(ids, false, signal);
-      if (ids !== null) yield* this.#scanIds(ids, cursor?.part === 'ids' ? cursor.done : 0, held, signal);
-      else yield* this.#scanAll(cursor, held, signal);
+      if (ids !== null) yield* this.#scanIds(ids, cursor?.part === 'ids' ? cursor.done : 0, await reading, signal);
+      else yield* this.#scanAll(cursor, reading, signal);
     } catch (error) {
       signal.throwIfAborted();
       throw error;
     } finally {
+      const held = await reading.catch(() => null);
       if (held) await this.#release(held);
     }
   }
@@ -114,25 +129,33 @@ export class DirectComparison implements Comparison<DirectCandidate> {
 
   async *#scanAll(
     from: ScanCursor | null,
-    held: HeldDocuments,
+    reading: Promise<HeldDocuments>,
     signal: AbortSignal,
   ): AsyncGenerator<Range<DirectCandidate>> {
     const size = new RangeSize(this.#options.rangeMs);
+    const first = from?.part === 'siirays' ? from.after : null;
+    const ranges = from?.part === 'fastaaps' ? [] : [await this.#range(first, size, signal)];
+    let held: HeldDocuments | null = null;
+    reading.then(
+      (read) => {
+        held = read;
+      },
+      () => undefined,
+    );
+    // FASTAAPS takes its time to give the set: SIIRAyS is read meanwhile, but never while somebody else looks at it.
+    while (held === null && ranges.length > 0 && ranges.length < RANGES_AHEAD && !ranges.at(-1)!.whole) {
+      ranges.push(await this.#range(ranges.at(-1)!.last, size, signal));
+    }
+    held = await reading;
     let total = await held.count();
     let seen = 0;
-    let after = from?.part === 'siirays' ? from.after : null;
-    let whole = from?.part === 'fastaaps';
-    while (!whole) {
-      signal.throwIfAborted();
-      const limit = size.documents;
-      const range = await this.#range(after, limit);
-      size.took(range.given.length, range.ms);
-      seen += range.given.length;
-      total = Math.max(total, range.estimate, seen);
-      whole = range.given.length < limit;
-      after = range.last ?? after;
-      const cursor: ScanCursor = whole ? { part: 'fastaaps', after: null } : { part: 'siirays', after };
-      yield rangeOf(range.given, await held.differing(range.given), cursor, total);
+    for (let range = ranges.shift(); range !== undefined; ) {
+      const { given, whole, last, estimate } = range;
+      seen += given.length;
+      total = Math.max(total, estimate, seen);
+      const cursor: ScanCursor = whole ? { part: 'fastaaps', after: null } : { part: 'siirays', after: last };
+      yield rangeOf(given, await held.differing(given), cursor, total);
+      range = ranges.shift() ?? (whole ? undefined : await this.#range(last, size, signal));
     }
     const surplus = this.#surplus(from?.part === 'fastaaps' ? from.after : null, from !== null, held, signal);
     for await (const [found, last] of surplus) {
@@ -183,14 +206,17 @@ export class DirectComparison implements Comparison<DirectCandidate> {
     }
   }
 
-  async #range(after: string | null, limit: number) {
+  async #range(after: string | null, size: RangeSize, signal: AbortSignal): Promise<SiiraysRange> {
+    signal.throwIfAborted();
+    const limit = size.documents;
     return this.#hashed((form) =>
       this.#snapshot(async (client, roots) => {
         const started = performance.now();
         const ids = await roots.following(after, limit);
         const given = await this.#documents(client, roots).hashes(ids, form);
-        const ms = performance.now() - started;
-        return { given, ms, last: ids.at(-1) ?? null, estimate: after === null ? await roots.estimate() : 0 };
+        size.took(ids.length, performance.now() - started);
+        const estimate = after === null ? await roots.estimate() : 0;
+        return { given, last: ids.at(-1) ?? after, whole: ids.length < limit, estimate };
       }),
     );
   }

@@ -181,14 +181,14 @@ export class HeldDocuments {
     const { fastaaps, target, idPath, signal } = this.#options;
     if (idPath !== null && (ids === null || ids.length > FEW)) {
       const { documents } = await fastaaps.getSet(target, { signal });
+      // One portion is stored while the next one comes.
+      let storing = Promise.resolve();
       for await (const portion of portions(documents, (text) => text.length)) {
-        await this.#store(
-          portion,
-          portion.map(() => null),
-          ids,
-          texts,
-        );
+        await storing;
+        storing = this.#store(portion, new Array<null>(portion.length).fill(null), ids, texts);
+        storing.catch(() => undefined);
       }
+      await storing;
       // Documents that state one id: which of them has it is asked below.
       await this.#client.query(
         `DELETE FROM pg_temp.held_document WHERE id IS NULL

@@ -6,6 +6,7 @@ const MAX_DOCUMENTS = 10_000;
 const STEP = 2;
 /** Two ranges that differ by less say nothing of what is fixed and what each document adds. */
 const TELLING = 0.2;
+const SHORTEST_MS = 0.01;
 
 /**
  * How many documents the next range takes. SIIRAyS has no indexes for sections: a range costs a reading of whole tables
@@ -30,8 +31,13 @@ export class RangeSize {
   /** A range of so many documents took so long. */
   took(documents: number, ms: number): void {
     if (documents === 0) return;
-    this.#learn(documents, ms);
-    this.#last = { documents, ms };
+    const first = this.#last === null;
+    this.#learn(documents, Math.max(ms, SHORTEST_MS));
+    if (first) {
+      // Only a range of another size can tell what is fixed.
+      this.#documents *= STEP;
+      return;
+    }
     const forDocuments = Math.max(this.#aimMs - this.#fixedMs, this.#fixedMs);
     const wanted = Math.floor(forDocuments / Math.max(this.#eachMs, Number.EPSILON));
     const near = Math.min(this.#documents * STEP, Math.max(this.#documents / STEP, wanted));
@@ -40,6 +46,7 @@ export class RangeSize {
 
   #learn(documents: number, ms: number): void {
     const last = this.#last;
+    this.#last = { documents, ms };
     if (last === null) {
       this.#eachMs = ms / documents;
     } else if (Math.abs(documents - last.documents) >= TELLING * last.documents) {

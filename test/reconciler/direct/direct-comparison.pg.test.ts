@@ -185,7 +185,8 @@ describe('SIIRAyS’s documents against FASTAAPS', () => {
       `UPDATE document SET document = document || '{"web": "x"}' WHERE id IN ('1601', '2200', '2700')`,
     );
     await rig.stored.query(`INSERT INTO document (collection, db_tag, id, document)
-      SELECT 'registro', 'sync', 'surplus ' || n, '{}' FROM generate_series(1, 1300) AS n`);
+      SELECT 'registro', 'sync', id, jsonb_build_object('informacion_general', jsonb_build_object('id_siirays', id))
+        FROM (SELECT 'surplus ' || n AS id FROM generate_series(1, 1300) AS n) AS surplus`);
     const whole = await scanned(rig.comparison());
     assert.equal(whole.candidates.length, 1_303);
     assert.ok(whole.ranges.length > 3);
