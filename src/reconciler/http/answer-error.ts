@@ -29,12 +29,7 @@ export function answerError(log: Logger): ErrorRequestHandler {
 function asProblem(error: unknown, log: Logger): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof InvalidPageToken) return invalid([{ parameter: 'before', detail: error.message }]);
-  const { code, status, type } = error as { code?: string; status?: number; type?: string };
-  if (type === 'entity.too.large') return new Problem(413, 'the body may have 1 MB at most');
-  if (type === 'entity.parse.failed') return new Problem(400, 'the body is no JSON', { kind: 'malformed-json' });
-  if (type === 'encoding.unsupported' || type === 'charset.unsupported') {
-    return new Problem(415, 'the body must be plain UTF-8 JSON');
-  }
+  const { code, status } = error as { code?: string; status?: number };
   if (status !== undefined && status >= 400 && status < 500) return new Problem(status, 'the request cannot be read');
   log.error({ event: 'api_request_failed', err: error }, 'a request failed');
   if (code !== undefined && PASSING.test(code)) {

@@ -5,6 +5,7 @@ import { answerError } from './answer-error.ts';
 import { type ApiUser, callerOf, requireCaller, requireRole } from './authentication.ts';
 import { EventStreams } from './event-streams.ts';
 import { refuseForeignOrigins } from './foreign-origin.ts';
+import { readJsonBody } from './json-body.ts';
 import { read } from './mistakes.ts';
 import { openapi } from './openapi.ts';
 import type { ApiContext, Operation } from './operation.ts';
@@ -35,8 +36,6 @@ export interface ApiOptions {
   /** Milliseconds of a clock that never goes back; for tests. */
   now?: () => number;
 }
-
-const MOST_BODY_BYTES = 1_000_000;
 
 /** Scripts, styles and connections of our own only; nothing inline, no frames. */
 const SECURITY_HEADERS = helmet({
@@ -99,12 +98,9 @@ function apiRouter(operations: readonly Operation[]): Router {
   const router = express.Router({ caseSensitive: true, strict: true });
   const description = openapi(operations);
   router.get('/openapi.json', (_request, response) => void response.json(description));
-  const readJson = express.json({ limit: MOST_BODY_BYTES, inflate: false, strict: false, type: 'application/json' });
   for (const one of operations) {
-    const handlers: RequestHandler[] = [requireRole];
-    if (one.body) handlers.push(requireJson, readJson);
-    handlers.push((request, response) => perform(one, request, response));
-    for (const path of routesOf(one.path)) router[one.method](path, ...handlers);
+    const handle: RequestHandler = (request, response) => perform(one, request, response);
+    for (const path of routesOf(one.path)) router[one.method](path, requireRole, handle);
   }
   router.use(refuseMethod([...operations, { method: 'get', path: '/openapi.json' }]));
   return router;
@@ -124,17 +120,10 @@ async function perform({ query, body, handle }: Operation, request: Request, res
     response,
     params,
     query: read(query, request.query, 'query'),
-    body: body === undefined ? undefined : read(body, request.body ?? {}, 'body'),
+    body: body === undefined ? undefined : read(body, await readJsonBody(request), 'body'),
     caller: callerOf(response),
   });
 }
-
-const requireJson: RequestHandler = (request, _response, next) => {
-  const length = request.headers['content-length'];
-  const empty = request.headers['transfer-encoding'] === undefined && (length === undefined || length === '0');
-  if (!empty && !request.is('application/json')) throw new Problem(415, 'the body must be application/json');
-  next();
-};
 
 /** A known path that was asked for with another method: 405, and which there are. */
 function refuseMethod(operations: readonly Pick<Operation, 'method' | 'path'>[]): RequestHandler {

@@ -10,6 +10,8 @@ export interface LoginGuardOptions {
 
 /** Addresses, names and pairs remembered; the longest untouched go first. */
 const MOST_KEYS = 20_000;
+/** More than are ever looked at, at once, so that taking one back leaves enough. */
+const MOST_TIMES = 100;
 const TRUST_MS = 24 * 3_600_000;
 
 export type Verdict =
@@ -29,7 +31,7 @@ export type Verdict =
  */
 export class LoginGuard {
   readonly #options: LoginGuardOptions;
-  /** Times of the failures of each key, oldest first, no more than count. */
+  /** Times of the failures of each key, oldest first. */
   readonly #failures = new Map<string, number[]>();
   /** When a pair was last right. */
   readonly #trusted = new Map<string, number>();
@@ -57,7 +59,7 @@ export class LoginGuard {
   tried(address: string, name: string): void {
     const at = this.#options.now();
     for (const key of Object.values(keysOf(address, name))) {
-      const times = [...this.#recent(key), at].slice(-this.#options.failures);
+      const times = [...this.#recent(key), at].slice(-MOST_TIMES);
       remember(this.#failures, key, times);
     }
   }
@@ -83,8 +85,8 @@ export class LoginGuard {
 
   /** For how long a key is closed still; 0: it is open. */
   #closedMs(key: string): number {
-    const times = this.#recent(key);
-    return times.length < this.#options.failures ? 0 : times[0]! + this.#options.windowMs - this.#options.now();
+    const decisive = this.#recent(key).at(-this.#options.failures);
+    return decisive === undefined ? 0 : decisive + this.#options.windowMs - this.#options.now();
   }
 }
 

@@ -66,6 +66,8 @@ export class ApiRig {
   readonly store: RunStore;
   readonly services: ApiServices;
   scheduled: ScheduledRun[] = [];
+  /** Of each wait for a commit that has begun. */
+  readonly waitSignals: AbortSignal[] = [];
   /** What runs do; at first they wait until they are cancelled or finished. */
   work: (recorder: RunRecorder) => Promise<Outcome>;
   #finish = Promise.withResolvers<Outcome>();
@@ -95,7 +97,10 @@ export class ApiRig {
       start: async (options, asker, extra) => this.#execute(await this.store.create(options, asker, extra)),
       resume: async (id, asker, extra) => this.#execute(await this.store.resume(id, asker, extra)),
       scheduled: () => this.scheduled,
-      waitForPosition: (...wait) => waits.wait(...wait),
+      waitForPosition: (...wait) => {
+        this.waitSignals.push(wait[4]);
+        return waits.wait(...wait);
+      },
     };
   }
 
@@ -107,7 +112,7 @@ export class ApiRig {
 
   async close(): Promise<void> {
     this.#ending.abort(new Error('the test ends'));
-    await Promise.all(this.#executions);
+    await Promise.allSettled(this.#executions);
   }
 
   #execute<T extends Awaited<ReturnType<RunStore['create']>>>(taken: T): T {
@@ -159,6 +164,11 @@ export interface RunningApi {
 
 /** Starts everything; it ends by itself after the test or suite. */
 export async function startApi(options: Partial<ApiServerOptions> = {}): Promise<RunningApi> {
+  const ends: (() => Promise<unknown>)[] = [];
+  // Before the database: what uses it ends first.
+  after(async () => {
+    for (const end of ends) await end();
+  });
   const { url: database } = await testDatabase();
   const pool = new pg.Pool({ connectionString: database, max: 10 });
   pool.on('error', () => undefined);
@@ -173,11 +183,11 @@ export async function startApi(options: Partial<ApiServerOptions> = {}): Promise
     closed ??= server.close(graceMs);
     return closed;
   };
-  after(async () => {
-    await close();
-    await rig.close();
-    await pool.end();
-  });
+  ends.push(
+    () => close(0),
+    () => rig.close(),
+    () => pool.end(),
+  );
   const url = `http://127.0.0.1:${server.port}`;
   return { rig, url, call: caller(url), close };
 }

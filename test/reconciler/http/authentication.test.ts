@@ -191,12 +191,13 @@ describe("another site's page", () => {
 
   it('changes nothing', async () => {
     const { ask } = await startBare();
-    for (const headers of [
+    const foreign: Record<string, string>[] = [
       { origin: 'https://evil.example' },
       { origin: 'null' },
       { 'sec-fetch-site': 'cross-site' },
       { 'sec-fetch-site': 'same-site' },
-    ]) {
+    ];
+    for (const headers of foreign) {
       const response = await ask(OLGA, headers, ...change);
       assert.equal(response.status, 403, JSON.stringify(headers));
       assert.equal(((await response.json()) as { type: string }).type, 'urn:siirays-sync:problem:foreign-origin');
@@ -206,12 +207,13 @@ describe("another site's page", () => {
   it('is told from our own', async () => {
     const { ask } = await startBare({ origins: ['https://sync.example'] });
     const own = new URL((await ask(OLGA)).url).origin;
-    for (const headers of [
+    const known: Record<string, string>[] = [
       {},
       { origin: own },
       { origin: 'https://sync.example' },
       { 'sec-fetch-site': 'same-origin' },
-    ]) {
+    ];
+    for (const headers of known) {
       assert.equal((await ask(OLGA, headers, ...change)).status, 404, JSON.stringify(headers));
     }
   });

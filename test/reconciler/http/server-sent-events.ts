@@ -19,3 +19,13 @@ export async function* serverSentEvents(response: Response): AsyncGenerator<Serv
     }
   }
 }
+
+/** All events of a stream that ends. */
+export async function allEvents(response: Response, onEach: () => void = () => undefined): Promise<ServerSentEvent[]> {
+  const events: ServerSentEvent[] = [];
+  for await (const event of serverSentEvents(response)) {
+    events.push(event);
+    onEach();
+  }
+  return events;
+}
