@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Candidate, Comparison } from './comparison.ts';
+import type { Candidate, Comparison, Described } from './comparison.ts';
 import { settle } from './settle.ts';
 import type { Counts, Cursor, Difference, DifferenceKind, Mode, RunRecorder } from './types.ts';
 
@@ -32,6 +32,7 @@ export class Tally {
   readonly found = new Counter();
   readonly repaired = new Counter();
   readonly left = new Counter();
+  readonly consequences = new Consequences();
   stale = 0;
   /** Something was not looked at. */
   incomplete = false;
@@ -39,6 +40,28 @@ export class Tally {
   /** Whether so many differences were found. */
   hasFound(most: number | null): boolean {
     return most !== null && this.found.total >= most;
+  }
+}
+
+/** Rows are described with so many documents at most. */
+const DOCUMENTS_NAMED = 100;
+
+/**
+ * Documents that show a row of the replica which is wrong and not repaired: what the replica would make of them proves
+ * nothing, and is no difference of its own.
+ */
+class Consequences {
+  readonly #documents = new Set<string>();
+  #all = false;
+
+  add({ kind, outcome, documents }: Difference): void {
+    if (kind !== 'row' || outcome === 'repaired') return;
+    if (documents.length >= DOCUMENTS_NAMED) this.#all = true;
+    else for (const id of documents) this.#documents.add(id);
+  }
+
+  has({ kind, documents }: Described): boolean {
+    return kind === 'projection' && (this.#all || documents.some((id) => this.#documents.has(id)));
   }
 }
 
@@ -110,7 +133,7 @@ async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered
   }
   if (confirmed.length === 0) return;
   const described = await comparison.describe(confirmed);
-  const found = confirmed.filter(({ key }) => described.has(key));
+  const found = confirmed.filter(({ key }) => described.has(key) && !tally.consequences.has(described.get(key)!));
   for (const { key } of found) tally.found.add(described.get(key)!.kind);
   const outcomes = options.mode === 'repair' ? await repair(options, found) : new Map<string, string | null>();
   const differences: Difference[] = found.map(({ key }) => {
@@ -119,9 +142,10 @@ async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered
     const reason = outcomes.get(key) ?? null;
     return { ...base, outcome: reason === null ? 'repaired' : 'left', reason };
   });
-  for (const { kind, outcome } of differences) {
-    if (outcome === 'repaired') tally.repaired.add(kind);
-    else tally.left.add(kind);
+  for (const difference of differences) {
+    if (difference.outcome === 'repaired') tally.repaired.add(difference.kind);
+    else tally.left.add(difference.kind);
+    tally.consequences.add(difference);
   }
   await recorder.differences(differences);
 }

@@ -17,7 +17,7 @@ export interface IdRange {
 
 /** Gives ids in the order of their bytes. */
 export interface IdSource {
-  /** How many there are in all, those before the beginning included; known from the first range on. */
+  /** How many there are in all, those before the beginning included. */
   readonly total: number;
   readonly remaining: number;
   /** The next `size` ids; null: that was all. */
@@ -42,11 +42,16 @@ export interface AllIdsOptions {
  */
 export class AllIds implements IdSource {
   readonly #session: ReplicaSession;
-  total = 0;
-  remaining = Number.POSITIVE_INFINITY;
+  /** The first row, which was read for its counts. */
+  #first: Row[];
+  readonly total: number;
+  remaining: number;
 
-  private constructor(session: ReplicaSession) {
+  private constructor(session: ReplicaSession, first: Row[]) {
     this.#session = session;
+    this.#first = first;
+    this.total = Number(first[0]?.[3] ?? 0);
+    this.remaining = first[0] === undefined ? 0 : Number(first[0][4]) + 1;
   }
 
   /** FASTAAPS's side is to be loaded in the session. */
@@ -56,24 +61,25 @@ export class AllIds implements IdSource {
       const ids = allIdsSql(connector, placement, syncSchema, side, after);
       await client.query(`DECLARE ${CURSOR} CURSOR WITH HOLD FOR ${ids}`);
     }, signal);
-    return new AllIds(session);
+    return new AllIds(session, await fetch(session, 1));
   }
 
   async next(size: number): Promise<IdRange | null> {
-    const rows = await this.#session.use(async (client) => {
-      const fetch = `FETCH FORWARD ${size} FROM ${CURSOR}`;
-      return (await client.query<Row>({ text: fetch, rowMode: 'array' })).rows;
-    });
-    const last = rows.at(-1);
-    if (last === undefined) return null;
-    this.total = Number(last[3]);
-    this.remaining = Number(last[4]);
+    const rows = [...this.#first, ...(await fetch(this.#session, size - this.#first.length))];
+    this.#first = [];
+    this.remaining -= rows.length;
+    if (rows.length === 0) return null;
     return {
       ids: rows.map(([id]) => id),
       theirs: rows.map((row) => (row[2] === null ? null : row.slice(5))) as (Theirs | null)[],
       projectable: rows.filter(([, known]) => known).map(([id]) => id),
     };
   }
+}
+
+async function fetch(session: ReplicaSession, rows: number): Promise<Row[]> {
+  const statement = { text: `FETCH FORWARD ${rows} FROM ${CURSOR}`, rowMode: 'array' };
+  return session.use(async (client) => (await client.query<Row>(statement)).rows);
 }
 
 /** id, can it be a root, id at FASTAAPS, total, remaining after it, FASTAAPS's columns. */

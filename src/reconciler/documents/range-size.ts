@@ -1,7 +1,7 @@
 /** A range of fewer documents does not get cheaper: making its plan takes as long as projecting some hundred. */
 const FEWEST = 300;
 const MOST = 3_000;
-const FIRST = 500;
+const FIRST = 1_500;
 
 /** Learns how many documents take about as long as a range should. */
 export class RangeSize {
@@ -9,16 +9,19 @@ export class RangeSize {
   readonly #sessions: number;
   #size = FIRST;
 
-  /** @param sessions so many ranges are worked on at once: what is left is shared evenly among them */
+  #given = 0;
+
+  /** @param sessions so many ranges are worked on at once, in turn: the last round is shared evenly */
   constructor(aimMs: number, sessions: number) {
     this.#aimMs = aimMs;
     this.#sessions = sessions;
   }
 
-  /** How many documents the next range should have. */
+  /** How many documents the next range should have, of so many that are left. */
   next(remaining: number): number {
-    const share = Math.ceil(remaining / this.#sessions);
-    return Math.max(FEWEST, Math.min(this.#size, share));
+    const turns = this.#sessions - (this.#given % this.#sessions);
+    this.#given += 1;
+    return Math.max(FEWEST, Math.min(this.#size, Math.ceil(remaining / turns)));
   }
 
   /** A range of so many documents took so long. */

@@ -135,11 +135,16 @@ class Authenticator {
   async #look(name: string, password: string): Promise<Caller | null> {
     const users = await this.#users;
     const user = users.get(name);
-    // For an unknown name somebody's hash is computed all the same, in vain.
-    const hash = user?.password ?? users.values().next().value?.password;
+    // For an unknown name somebody's hash is computed all the same, in vain; always the same one's, as for a known name.
+    const hash = user?.password ?? this.#somebody(name, [...users.values()])?.password;
     if (hash === undefined) return null;
     const right = await this.#gate.run(() => matches(password, hash));
     return right && user ? { name: user.name, role: user.role } : null;
+  }
+
+  #somebody(name: string, users: readonly KnownUser[]): KnownUser | undefined {
+    const place = createHmac('sha256', this.#hashKey).update(name).digest().readUInt32BE();
+    return users[place % users.length];
   }
 
   #tooMany(address: string, retryAfterS: number): Problem {

@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import type { CompiledConnector } from '../../connector/compiled.ts';
 import type { RunStore } from '../runs/run-store.ts';
+import type { PlannedRun } from '../schedule/scheduler.ts';
 import type { Asker, Run, RunOptions } from '../types.ts';
 
 /** What the API knows of a connector. */
@@ -22,14 +23,6 @@ export type RunHistory = Pick<
   RunStore,
   'get' | 'list' | 'running' | 'differences' | 'cancel' | 'lastSuccess' | 'ageOfProof' | 'audit' | 'listAudit'
 >;
-
-export interface ScheduledRun {
-  name: string;
-  cron: string;
-  timezone: string;
-  /** Milliseconds since 1970; null: it never comes. */
-  at: number | null;
-}
 
 /** How a wait for a commit ended. */
 export interface Shown {
@@ -56,7 +49,7 @@ export interface ApiServices {
   /** Goes on where an earlier run was stopped, as a new run. @throws RunConflict, NotResumable */
   resume(id: string, asker: Asker, extra: StartExtra): Promise<Started>;
   /** The next runs by schedule. */
-  scheduled(): readonly ScheduledRun[];
+  scheduled(): readonly PlannedRun[];
   /**
    * Waits until FASTAAPS shows a commit (X/Y: its end LSN); `current`: of the connector's newest history.
    * @throws the signal's reason where it aborts

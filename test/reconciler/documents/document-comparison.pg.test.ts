@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { connect, disconnect } from '../../../src/postgres/session.ts';
+import { ReplicaSession } from '../../../src/reconciler/documents/replica-session.ts';
 import { testDatabase } from '../../support/postgres.ts';
+import { until } from '../../support/until.ts';
 import { DocumentsRig, scanAll } from './documents-rig.ts';
 
 // One server for all tests of this file.
@@ -221,9 +223,17 @@ describe('the comparison of documents by versions', () => {
       `BEGIN; CREATE TABLE epsa_staging.epsa (LIKE epsa.epsa INCLUDING ALL); INSERT INTO epsa_staging.epsa SELECT * FROM epsa.epsa;
        DROP TABLE epsa.epsa; ALTER TABLE epsa_staging.epsa SET SCHEMA epsa`,
     );
+    const session = new ReplicaSession(rig);
+    after(() => session.close());
+    const count = session.snapshot(async (client) => {
+      const { rows } = await client.query<{ epsas: number }>('SELECT count(*)::int AS epsas FROM epsa.epsa');
+      return rows[0]!.epsas;
+    });
     const scanned = scanAll(rig.comparison());
-    await rig.untilWaiting('the comparison to wait for the swap');
+    const seen = new Set<string>();
+    await until(async () => seen.add(await rig.untilWaiting('a wait for the swap')).size > 4, 'more than one attempt');
     await sync.query('COMMIT');
+    assert.equal(await count, 5);
     const { candidates, proven } = await scanned;
     assert.deepEqual([...candidates], []);
     assert.equal(proven.length, 5);

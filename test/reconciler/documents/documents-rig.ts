@@ -141,16 +141,16 @@ export class DocumentsRig {
     }
   }
 
-  /** Waits until a session of the comparison waits for a lock. */
-  async untilWaiting(what: string): Promise<void> {
+  /** Waits until a session of the comparison waits for a lock. @returns when its transaction began */
+  async untilWaiting(what: string): Promise<string> {
     const { rows } = await this.sync.query<{ name: string }>('SELECT current_database() AS name');
-    await until(async () => {
-      const waiting = await this.fastaapsDatabase.query(
-        `SELECT FROM pg_stat_activity
+    return until(async () => {
+      const waiting = await this.fastaapsDatabase.query<{ since: string }>(
+        `SELECT xact_start::text AS since FROM pg_stat_activity
           WHERE wait_event_type = 'Lock' AND application_name = 'siirays-sync reconciler' AND datname = $1`,
         [rows[0]!.name],
       );
-      return waiting.rows.length > 0;
+      return waiting.rows[0]?.since;
     }, what);
   }
 

@@ -4,11 +4,13 @@ import { after } from 'node:test';
 import pg from 'pg';
 import { createLogger } from '../../../src/logging/logger.ts';
 import { migrate } from '../../../src/postgres/migrate.ts';
+import type { Position } from '../../../src/producer/position.ts';
 import { type ApiServerOptions, startApiServer } from '../../../src/reconciler/http/api-server.ts';
 import type { ApiUser } from '../../../src/reconciler/http/authentication.ts';
 import { PositionWaits } from '../../../src/reconciler/http/position-waits.ts';
-import type { ApiConnector, ApiServices, ScheduledRun } from '../../../src/reconciler/http/services.ts';
+import type { ApiConnector, ApiServices } from '../../../src/reconciler/http/services.ts';
 import { RunStore } from '../../../src/reconciler/runs/run-store.ts';
+import type { PlannedRun } from '../../../src/reconciler/schedule/scheduler.ts';
 import type { Outcome, RunRecorder } from '../../../src/reconciler/types.ts';
 import { testDatabase } from '../../support/postgres.ts';
 
@@ -65,7 +67,9 @@ export class ApiRig {
   readonly pool: pg.Pool;
   readonly store: RunStore;
   readonly services: ApiServices;
-  scheduled: ScheduledRun[] = [];
+  scheduled: PlannedRun[] = [];
+  /** The producer's position. */
+  produced: Pick<Position, 'history' | 'seq' | 'end_lsn'> | null = null;
   /** Of each wait for a commit that has begun. */
   readonly waitSignals: AbortSignal[] = [];
   /** What runs do; at first they wait until they are cancelled or finished. */
@@ -88,7 +92,10 @@ export class ApiRig {
         this.#finish.promise.then(resolve);
         signal.addEventListener('abort', () => reject(signal.reason));
       });
-    const waits = new PositionWaits(pool);
+    const waits = new PositionWaits(pool, {
+      start: () => undefined,
+      reached: (lsn) => (this.produced !== null && this.produced.end_lsn >= lsn ? (this.produced as Position) : null),
+    });
     this.services = {
       pool,
       schema: 'reconciler',

@@ -148,6 +148,17 @@ describe('waiting for a commit', async () => {
     }
   });
 
+  it('ends also where nothing of ours is written up to there, as the position of the producer tells', async () => {
+    const waiting = ask('/positions/2/1/5?timeout=60');
+    rig.produced = { history: 2, seq: 8n, end_lsn: 0x1_0000_0006n };
+    assert.equal((await ask('/positions/2/1/5?timeout=0.2'))[0], 504, 'transaction 8 is not shown');
+    await rig.query(`UPDATE :s.delivery SET seq = 8`);
+    assert.equal((await waiting)[0], 200);
+    rig.produced = { history: 1, seq: 1n, end_lsn: 0xff_0000_0000n };
+    assert.equal((await ask('/positions/2/1/7?timeout=0'))[0], 504, 'another history tells nothing');
+    rig.produced = null;
+  });
+
   it('ends without it when the time is over: no success', async () => {
     for (const [path, history] of [
       ['/positions/2/1/1?timeout=0', 2],

@@ -19,7 +19,7 @@ export function positions({ services, signal }: ApiContext): Operation[] {
         'For whoever has written to SIIRAyS and wants to read it from FASTAAPS. `history` is a number or `current`; `lsn` is ' +
         'what pg_current_wal_insert_lsn() says after the commit, its slash as it is or as %2F. Only 200 means that the commit is shown: ' +
         'a wait that ends before is an error (504: the service behind did not get there in time; ask again), so that a client that looks ' +
-        'at nothing but success cannot take one for the other. An LSN behind the last commit of a published table is reached with the next one.',
+        'at nothing but success cannot take one for the other.',
       query: schemas.positionQuery,
       answers: {
         200: json('FASTAAPS shows the commit', schemas.shown),
