@@ -109,7 +109,7 @@ async function reconcile(flags: Flags): Promise<number> {
     }
     if (ending.signal.aborted) return EXIT.cancelled;
     if (isWrongRequest(error)) {
-      process.stderr.write(`${error.body.errors.map(({ detail }) => detail).join('\n')}\n`);
+      process.stderr.write(error.body.errors.map(describeMistake).join(''));
       return EXIT.usage;
     }
     throw error;
@@ -144,7 +144,18 @@ async function optionsOf(flags: Flags, connectors: Reconciliation['connectors'])
   return runOptionsOf(read(runRequest, request, 'body'), connectors);
 }
 
-function isWrongRequest(error: unknown): error is Error & { body: { errors: { detail: string }[] } } {
+interface Mistake {
+  /** Of the request that the flags make, e.g. /maxTime. */
+  pointer?: string;
+  detail: string;
+}
+
+function describeMistake({ pointer = '', detail }: Mistake): string {
+  const name = pointer.split('/')[1]?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return `${name ? `--${name}: ` : ''}${detail}\n`;
+}
+
+function isWrongRequest(error: unknown): error is Error & { body: { errors: Mistake[] } } {
   const body = (error as { body?: { errors?: unknown } }).body;
   return error instanceof Error && error.name === 'Problem' && Array.isArray(body?.errors);
 }

@@ -3,9 +3,9 @@
  * value, since the value may be a secret.
  */
 import { readFileSync } from 'node:fs';
-import { Cron } from 'croner';
 import pg from 'pg';
 import { z } from 'zod';
+import { parseSchedule } from '../reconciler/schedule/schedule.ts';
 
 type FromText<T> = z.ZodType<T, string>;
 
@@ -38,14 +38,12 @@ export function matching(pattern: RegExp, expected: string): FromText<string> {
   return reading(expected, (given) => (pattern.test(given) ? given : undefined));
 }
 
-/** A cron expression of five fields, or null for `off`. */
+/** A cron expression as parseSchedule reads it, or null for `off`. */
 export const cron: FromText<string | null> = reading(
   'cron (minute hour day month weekday) such as */15 * * * *, or off',
   (given) => {
-    if (given.toLowerCase() === 'off') return null;
     try {
-      new Cron(given, { paused: true, mode: '5-part' });
-      return given;
+      return parseSchedule(given, 'UTC')?.cron ?? null;
     } catch {
       return undefined;
     }

@@ -5,12 +5,13 @@ import { loadConnectors } from '../connector/load.ts';
 import { createKafka } from '../kafka/client.ts';
 import { topicsFor } from '../kafka/topics.ts';
 import type { Logger } from '../logging/logger.ts';
+import { explainError } from '../observability/explain-error.ts';
 import { connectorSides } from './connector-sides.ts';
 import { Engine } from './engine.ts';
 import { PositionWatch } from './position-watch.ts';
 import type { RunObserver } from './runs/run-observer.ts';
 import { RunStore } from './runs/run-store.ts';
-import type { Run } from './types.ts';
+import type { Outcome, Run, RunRecorder } from './types.ts';
 
 const DAY_MS = 86_400_000;
 /** Differences that are kept of a run; more are only counted. */
@@ -82,11 +83,21 @@ export async function openReconciliation(
   });
   return {
     ...{ connectors, pool, store, watch },
-    execute: (run) => store.execute(run, (recorder) => engine.run(recorder), signal),
+    execute: (run) => store.execute(run, (recorder) => explained(engine, recorder), signal),
     async close() {
       closing.abort();
       await watch.ended();
       await pool.end();
     },
   };
+}
+
+/** What a run fails with says what to do about it. */
+async function explained(engine: Engine, recorder: RunRecorder): Promise<Outcome> {
+  try {
+    return await engine.run(recorder);
+  } catch (error) {
+    recorder.signal.throwIfAborted();
+    throw new Error(explainError(error), { cause: error });
+  }
 }

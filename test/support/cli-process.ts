@@ -24,7 +24,8 @@ export class CliProcess {
     this.#child = spawn(process.execPath, node, { cwd: ROOT, env: { PATH: process.env.PATH, ...env } });
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
-        if (line.startsWith('{')) this.lines.push(JSON.parse(line) as LogLine);
+        const entry = logLine(line);
+        if (entry) this.lines.push(entry);
         else this.text += `${line}\n`;
       });
     }
@@ -49,5 +50,14 @@ export class CliProcess {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null || !isRunning(this.#child.pid!)) return;
     this.#child.kill('SIGTERM');
     await once(this.#child, 'exit');
+  }
+}
+
+function logLine(line: string): LogLine | null {
+  try {
+    const entry = JSON.parse(line) as LogLine | null;
+    return typeof entry?.msg === 'string' ? entry : null;
+  } catch {
+    return null;
   }
 }
