@@ -55,22 +55,27 @@ for (const [name, [siiraysClauses, syncClauses]] of Object.entries(SIDES)) {
       for (const [minRangeRows, maxRangeRows] of ranges) {
         const { candidates } = await rig.scan({ tables, minRangeRows, maxRangeRows });
         assert.deepEqual(keysOf(candidates), expected.sort(), `${fault} with ranges up to ${maxRangeRows}`);
+        if (maxRangeRows === 5)
+          assert.deepEqual(keysOf(await rig.look(candidates)), expected, `${fault}, looked at again`);
       }
       assert.deepEqual(rig.notComparable, {});
     }
 
-    test('a row edited, gone or added is found at every place of a table', async () => {
-      for (let id = 10; id <= 120; id += 10) {
-        await finds(`UPDATE c.entera SET w = 9 WHERE id = ${id}`, `entera:${id}`);
-        await rig.copy('entera');
-        await finds(`DELETE FROM c.entera WHERE id = ${id}`, `entera:${id}`);
-        await rig.copy('entera');
-      }
-      for (const id of [-5, 5, 15, 55, 119, 121, 2_000_000]) {
-        await finds(`INSERT INTO c.entera (id) VALUES (${id})`, `entera:${id}`);
-        await rig.copy('entera');
-      }
-    });
+    // Integers have one order everywhere.
+    if (name === 'C and C') {
+      test('a row edited, gone or added is found at every place of a table', async () => {
+        for (let id = 10; id <= 120; id += 10) {
+          await finds(`UPDATE c.entera SET w = 9 WHERE id = ${id}`, `entera:${id}`);
+          await rig.copy('entera');
+          await finds(`DELETE FROM c.entera WHERE id = ${id}`, `entera:${id}`);
+          await rig.copy('entera');
+        }
+        for (const id of [-5, 5, 15, 55, 119, 121, 2_000_000]) {
+          await finds(`INSERT INTO c.entera (id) VALUES (${id})`, `entera:${id}`);
+          await rig.copy('entera');
+        }
+      });
+    }
 
     test('values that look alike are told apart', async () => {
       for (const [from, to] of [

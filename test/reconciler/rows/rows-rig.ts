@@ -118,6 +118,13 @@ export class RowsRig {
     return all;
   }
 
+  /** Looks at candidates again, with a comparison made for it. */
+  async look(candidates: readonly RowCandidate[]): Promise<RowCandidate[]> {
+    const differing = await this.comparison().look(candidates);
+    await this.#closeComparisons();
+    return differing;
+  }
+
   /** Makes the replica's table what SIIRAyS's is, through the consumer's own writer. */
   async copy(table: string): Promise<void> {
     const shape = this.shapes.get(table)!;
