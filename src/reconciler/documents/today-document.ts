@@ -106,9 +106,15 @@ function free(value: Json, place: string, onChange: OnChange): Json {
 }
 
 function trimmed(text: string, place: string, onChange: OnChange): string {
+  if (isPlain(text.charCodeAt(0)) && isPlain(text.charCodeAt(text.length - 1))) return text;
   const rest = text.replace(BLANKS, '');
   if (rest !== text) onChange(place, 'is trimmed');
   return rest;
+}
+
+/** Surely no blank: most texts begin and end so. */
+function isPlain(code: number): boolean {
+  return code > 0x20 && code < 0x7f;
 }
 
 /** Today's service computes in doubles; a number beyond their range stays as it is. */
@@ -116,7 +122,7 @@ function double(digits: string, place: string, onChange: OnChange): JsonNumber {
   const number = Number(digits);
   if (!Number.isFinite(number)) return new JsonNumber(digits);
   const taken = plain(number);
-  if (decimalValue(taken) !== decimalValue(digits)) onChange(place, 'is rounded');
+  if (taken !== digits && decimalValue(taken) !== decimalValue(digits)) onChange(place, 'is rounded');
   return new JsonNumber(taken);
 }
 

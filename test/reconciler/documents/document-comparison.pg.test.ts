@@ -30,6 +30,17 @@ describe('the comparison of documents by versions', () => {
     });
     const some = await scanAll(rig.comparison([id(3), id(1), 'no such id', '01601']));
     assert.deepEqual(some.proven, ['01601', id(1), id(3), 'no such id']);
+
+    await rig.fastaapsDatabase.query('DELETE FROM document');
+    const comparison = rig.comparison();
+    const { candidates } = await scanAll(comparison);
+    const described = [...(await comparison.describe([...candidates.values()])).values()];
+    assert.equal(described.length, 700);
+    assert.equal(
+      described.filter(({ expected }) => expected !== null).length,
+      200,
+      'of the others only the kind is told',
+    );
   });
 
   test('finds each fault at the side where it is, and a repair makes it right', async () => {

@@ -129,13 +129,17 @@ export class DocumentsRig {
       onTokenLost: () => assert.fail('the token was lost'),
     });
     try {
-      await until(async () => {
-        const { rows } = await this.sync.query<{ done: boolean }>(
-          `SELECT d.seq = $1 AND NOT EXISTS (SELECT FROM epsa_sync.outbox) AS done FROM epsa_sync.delivery AS d`,
-          [this.#seq],
-        );
-        return rows[0]!.done;
-      }, 'the delivery');
+      await until(
+        async () => {
+          const { rows } = await this.sync.query<{ done: boolean }>(
+            `SELECT d.seq = $1 AND NOT EXISTS (SELECT FROM epsa_sync.outbox) AS done FROM epsa_sync.delivery AS d`,
+            [this.#seq],
+          );
+          return rows[0]!.done;
+        },
+        'the delivery',
+        60_000,
+      );
     } finally {
       await delivery.stop();
     }
@@ -144,7 +148,7 @@ export class DocumentsRig {
   /** Waits until a session of the comparison waits for a lock. @returns when its transaction began */
   async untilWaiting(what: string): Promise<string> {
     const { rows } = await this.sync.query<{ name: string }>('SELECT current_database() AS name');
-    return until(async () => {
+    const since = await until(async () => {
       const waiting = await this.fastaapsDatabase.query<{ since: string }>(
         `SELECT xact_start::text AS since FROM pg_stat_activity
           WHERE wait_event_type = 'Lock' AND application_name = 'siirays-sync reconciler' AND datname = $1`,
@@ -152,6 +156,7 @@ export class DocumentsRig {
       );
       return waiting.rows[0]?.since;
     }, what);
+    return since!;
   }
 
   async mark(...ids: string[]): Promise<void> {
