@@ -81,7 +81,8 @@ export class DirectComparison implements Comparison<DirectCandidate> {
     signal.throwIfAborted();
     const ids = this.#ids;
     const cursor = from as ScanCursor | null;
-    const reading = this.#read(ids, false, signal);
+    const ending = new AbortController();
+    const reading = this.#read(ids, false, AbortSignal.any([signal, ending.signal]));
     // Whoever waits for it hears of its error; nobody may be waiting yet when it comes.
     reading.catch(() => undefined);
     try {
@@ -91,6 +92,7 @@ export class DirectComparison implements Comparison<DirectCandidate> {
       signal.throwIfAborted();
       throw error;
     } finally {
+      ending.abort();
       const held = await reading.catch(() => null);
       if (held) await this.#release(held);
     }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { after } from 'node:test';
 import type pg from 'pg';
 import { modelsOf } from '../../../embedded/fastaaps/model.ts';
@@ -22,6 +23,8 @@ export interface DirectRig {
   /** Ids that were asked to be sent again. */
   marked: string[];
   warnings: string[];
+  /** Sessions of comparisons in `sync`. */
+  sessions(): Promise<number>;
   comparison(options?: Partial<DirectOptions>): DirectComparison;
   /** Sends SIIRAyS's documents of some ids (default: all that lack nothing) as a changeset. */
   send(ids?: readonly string[]): Promise<void>;
@@ -41,6 +44,8 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
   await fill(siirays);
   const connector = make(siirays);
   const syncUrl = (await testDatabase()).url;
+  const sync = await connect({ connectionString: syncUrl });
+  after(() => disconnect(sync));
   const service = await startReference({ models: modelsOf([connector]) });
   const stored = await connect({ connectionString: service.databaseUrl });
   after(() => disconnect(stored));
@@ -57,6 +62,13 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
     ...{ siirays, siiraysUrl, connector, fastaaps, stored },
     marked: [],
     warnings: [],
+    async sessions() {
+      const { rows } = await sync.query<{ n: string }>(
+        `SELECT count(*) AS n FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name = 'siirays-sync reconciler'`,
+      );
+      return Number(rows[0]!.n);
+    },
     comparison(options = {}) {
       const comparison = new DirectComparison({
         ...{ connector, siirays: reader, syncUrl, fastaaps, ids: null, rangeMs: 500 },
@@ -82,6 +94,19 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
   };
   await rig.send();
   return rig;
+}
+
+/** A database of another encoding and collation. */
+export async function otherDatabase(options: string): Promise<string> {
+  const { server } = await testDatabase();
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const admin = await connect({ connectionString: server.url() });
+  await admin.query(`CREATE DATABASE ${name} TEMPLATE template0 ${options}`);
+  after(async () => {
+    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await disconnect(admin);
+  });
+  return server.url(name);
 }
 
 async function* eachLine(lines: readonly string[]): AsyncGenerator<string> {

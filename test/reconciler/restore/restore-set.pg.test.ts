@@ -120,6 +120,7 @@ describe('restoring a set', () => {
     const { client } = rig.siirays;
     let commits = 0;
     const fastaaps = interrupted(rig.fastaaps, async (sent) => {
+      if (sent > 100) return;
       commits += 1;
       await client.query(`UPDATE epsa SET nombre_epsa = 'commit ${sent}' WHERE id_epsa IN (1601, 1650, 1700)`);
       await client.query(`DELETE FROM epsa WHERE id_epsa = ${1700 - sent}`);
@@ -128,7 +129,7 @@ describe('restoring a set', () => {
     await client.query(`UPDATE epsa SET nombre_epsa = 'before' WHERE id_epsa IN (1601, 1650, 1700)`);
     const expected = referenceDocuments(await rig.siirays.read());
     await rig.restore({ fastaaps });
-    assert.ok(commits >= 100);
+    assert.equal(commits, 100);
     assertEqual(await rig.backup(), expected);
   });
 
