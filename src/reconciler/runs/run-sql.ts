@@ -2,7 +2,10 @@
 
 export const PROCESS_ENDED = 'the process that ran it has ended';
 
-/** Whether the process of a run that has not ended was killed, as far as one can see. */
+/**
+ * Whether the process of a run that has not ended was killed, as far as one can see. One that only stood still (a machine
+ * that was suspended) goes on with its run as long as nobody has taken the connectors.
+ */
 export function silent(silentMs: number): string {
   return `(run.state IN ('queued', 'running') AND run.seen_at < clock_timestamp() - interval '${Math.ceil(silentMs)} ms')`;
 }

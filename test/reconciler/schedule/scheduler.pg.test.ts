@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import type { RunStore } from '../../../src/reconciler/runs/run-store.ts';
 import { type Plan, Scheduler, type SchedulerOptions } from '../../../src/reconciler/schedule/scheduler.ts';
 import type { RunFunction } from '../../../src/reconciler/types.ts';
@@ -48,13 +48,13 @@ function startProcess(
     ...change,
   });
   const running = scheduler.run();
-  return {
-    scheduler,
-    stop: async () => {
-      ending.abort(new Error('the process ends'));
-      await running;
-    },
+  const stop = async () => {
+    ending.abort(new Error('the process ends'));
+    await running;
   };
+  // Where the test has failed, it goes on still.
+  after(stop);
+  return { scheduler, stop };
 }
 
 const equal: RunFunction = async () => EQUAL;
@@ -214,17 +214,31 @@ describe('the scheduler', () => {
     const { work, finish, recorder } = longWork();
     const executed = store.execute(byHand.run, work, never);
     await recorder;
-    const process = startProcess(clock, store, equal, { instance: 'a' });
+    let starts = 0;
+    const slowly = Promise.withResolvers<void>();
+    const process = startProcess(clock, store, equal, {
+      instance: 'a',
+      start: async (options, asker) => {
+        starts += 1;
+        await slowly.promise;
+        await store.execute((await store.create(options, asker)).run, equal, never);
+      },
+    });
     for (let hour = 0; hour < 3; hour++) {
       clock.now += HOUR;
       await looks(stores);
     }
     assert.equal((await store.list({ limit: 10 })).runs.length, 1);
+    assert.equal(starts, 0);
     finish();
     await executed;
+    await until(() => starts > 0, 'the start', 30_000);
+    await looks(stores);
+    slowly.resolve();
     await runs(store, 2);
     await looks(stores);
     await runs(store, 2);
+    assert.equal(starts, 1);
     await process.stop();
   });
 
