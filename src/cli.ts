@@ -62,7 +62,9 @@ function buildProgram(): Command {
 
   program
     .command('hash-password')
-    .description('read a password from standard input and print its hash for API_OPERATOR_PASSWORD or API_VIEWER_PASSWORD')
+    .description(
+      'read a password from standard input and print its hash for API_OPERATOR_PASSWORD or API_VIEWER_PASSWORD',
+    )
     .addHelpText('after', '\nExample:\n  siirays-sync hash-password < password.txt')
     .action(async () => {
       const { hashPassword } = await import('./reconciler/http/password.ts');

@@ -27,6 +27,7 @@ export function connectorSides(
   config: ReconcileConfig,
   kafka: Kafka,
   connector: CompiledConnector,
+  connectors: readonly CompiledConnector[],
   recorder: RunRecorder,
 ): Sides {
   const schemas = connectorSchemas(connector.name);
@@ -60,7 +61,7 @@ export function connectorSides(
       }) as unknown as Comparison<Candidate>,
     barrier: () => siirays.barrier(),
     restore: async (target, onProgress) => {
-      assertRestorable(connector, target);
+      assertRestorable(connector, target, connectors);
       const url = config.siirays.readUrl;
       return restoreSet({ connector, url, lockTimeoutMs: config.lockTimeoutMs, fastaaps, target, onProgress, signal });
     },

@@ -25,8 +25,9 @@ export interface Sides {
 export interface RestoreResult {
   documents: number;
   lsn: string;
-  /** Documents that lack a required field, which no set may hold. */
+  /** Documents that lack a required field, which no set may hold: the first of them, and how many there are. */
   leftOut: readonly { id: string; problems: readonly string[] }[];
+  leftOutCount: number;
 }
 
 export interface EngineOptions {
@@ -195,13 +196,13 @@ async function restore(sides: Sides, connector: CompiledConnector, recorder: Run
   const { target } = recorder.run.options;
   if (target === null) throw new Error('a restore needs a target');
   recorder.progress({ phase: 'restore', connector: connector.name, table: null });
-  const { lsn, documents, leftOut } = await sides.restore(target, (count) => recorder.progress({ documents: count }));
+  const { lsn, documents, leftOut, leftOutCount } = await sides.restore(target, (count) =>
+    recorder.progress({ documents: count }),
+  );
   recorder.progress({ documents, documentsTotal: documents });
   recorder.position(null, lsn);
-  for (const _document of leftOut) {
-    tally.found.add('dead_letter');
-    tally.left.add('dead_letter');
-  }
+  tally.found.add('dead_letter', leftOutCount);
+  tally.left.add('dead_letter', leftOutCount);
   await recorder.differences(
     leftOut.map(({ id, problems }) => ({
       ...{ connector: connector.name, kind: 'dead_letter', table: null, key: null, documents: [id] },

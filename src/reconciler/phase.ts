@@ -25,7 +25,9 @@ export interface PhaseOptions<C extends Candidate> {
 
 /** Candidates gathered before they are settled: bounds memory, and how long a difference stays unsettled. */
 const GATHERED = 2_000;
+/** A repair is looked at again after this, and then ever more seldom: each look reads FASTAAPS's versions. */
 const REPAIR_LOOK_MS = 250;
+const REPAIR_LOOK_MOST_MS = 5_000;
 
 /** What a run has come to, over all its phases. */
 export class Tally {
@@ -69,8 +71,8 @@ class Consequences {
 class Counter {
   readonly #counts = new Map<DifferenceKind, number>();
 
-  add(kind: DifferenceKind): void {
-    this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
+  add(kind: DifferenceKind, many = 1): void {
+    if (many > 0) this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + many);
   }
 
   get total(): number {
@@ -114,6 +116,7 @@ export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): P
     if (!enough.aborted) throw error;
     tally.incomplete = true;
   }
+  if (gathered.length === 0) return;
   recorder.progress({ phase: 'settling', connector: options.connector, table: null });
   await settleGathered();
 }
@@ -159,11 +162,11 @@ async function repair<C extends Candidate>(
   const refused = await comparison.repair(found);
   let open: readonly C[] = found.filter(({ key }) => !refused.has(key));
   const deadline = performance.now() + repairPatienceMs;
-  for (;;) {
+  for (let waitMs = REPAIR_LOOK_MS; ; waitMs = Math.min(REPAIR_LOOK_MOST_MS, waitMs * 1.5)) {
     const keys = new Set((await comparison.look(open)).map(({ key }) => key));
     open = open.filter(({ key }) => keys.has(key));
     if (open.length === 0 || performance.now() > deadline) break;
-    await sleep(REPAIR_LOOK_MS, undefined, { signal: recorder.signal });
+    await sleep(waitMs, undefined, { signal: recorder.signal });
   }
   const left = new Map(refused);
   const late = `not repaired within ${Math.round(repairPatienceMs / 1000)} s: see the logs of the producer and the consumer`;

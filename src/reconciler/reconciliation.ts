@@ -76,7 +76,7 @@ export async function openReconciliation(
   });
   const engine = new Engine({
     ...{ pool, watch, connectors },
-    sides: (connector, recorder) => connectorSides(config, kafka, connector, recorder),
+    sides: (connector, recorder) => connectorSides(config, kafka, connector, connectors, recorder),
     proven: (connector, ids, run) => store.proven(connector, ids, run),
     patienceMs: config.patienceMs,
     repairPatienceMs: config.repairPatienceMs,

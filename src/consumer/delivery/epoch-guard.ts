@@ -79,7 +79,7 @@ export class EpochGuard {
     const { pool, schema, client: fastaaps, connector, signal, log } = this.context;
     const marked = await withConnection(pool, async (client) => {
       await loadVersions(client, fastaaps, connector.target, signal);
-      return markDifferences(client, schema, this.acknowledgement, raiseTo);
+      return markDifferences(client, schema, connector, this.acknowledgement, raiseTo);
     });
     if (raiseTo !== null) this.logRaised(raiseTo, why);
     log.info({ event: 'documents_compared', why, marked }, 'compared with what FASTAAPS holds');

@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import type { CompiledConnector } from '../../connector/compiled.ts';
+import { isRootIdSql } from '../../connector/root-id.ts';
 import type { FastaapsClient } from '../../fastaaps/client.ts';
 import type { DocumentVersion, FastaapsTarget, Position } from '../../fastaaps/types.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
@@ -92,14 +94,21 @@ async function insertVersions(client: pg.ClientBase, batch: DocumentVersion[]): 
 
 /**
  * Marks every document that FASTAAPS does not hold as it acknowledged it, and those that it holds and we do not, in the
- * open transaction. What waits in the outbox, fit to be sent, is no difference. @returns how many were marked
+ * open transaction. What waits in the outbox, fit to be sent, is no difference; neither is what no root's id can be so
+ * (001, abc where ids are whole numbers), which nobody here can delete and no projection could read.
+ * @returns how many were marked
  */
-export async function markDiffering(client: pg.ClientBase, schema: string): Promise<number> {
+export async function markDiffering(
+  client: pg.ClientBase,
+  schema: string,
+  connector: Pick<CompiledConnector, 'root'>,
+): Promise<number> {
   const s = quoteIdentifier(schema);
   const { rowCount } = await client.query(
     `INSERT INTO ${s}.mark (id, forced)
      SELECT id, true FROM ${s}.document AS d FULL JOIN pg_temp.fastaaps_version AS t USING (id)
       WHERE (d.etag IS NOT NULL OR t.etag IS NOT NULL)
+        AND ${isRootIdSql(connector, 'id')}
         AND (d.accepted_epoch, d.accepted_version::numeric, d.etag) IS DISTINCT FROM (t.epoch, t.version, t.etag)
         AND NOT EXISTS (SELECT FROM ${s}.outbox AS o JOIN ${s}.checkpoint AS c USING (epoch) WHERE o.id = coalesce(d.id, t.id))
       ORDER BY id
@@ -112,12 +121,13 @@ export async function markDiffering(client: pg.ClientBase, schema: string): Prom
 export async function markDifferences(
   client: pg.ClientBase,
   schema: string,
+  connector: Pick<CompiledConnector, 'root'>,
   acknowledgement: Acknowledgement,
   raiseTo: number | null,
 ): Promise<number> {
   await acknowledgement.begin(client);
   if (raiseTo !== null) await raiseEpoch(client, schema, raiseTo);
-  const marked = await markDiffering(client, schema);
+  const marked = await markDiffering(client, schema, connector);
   await acknowledgement.commit(client);
   await client.query('DROP TABLE pg_temp.fastaaps_version');
   return marked;

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { CompiledConnector } from '../../connector/compiled.ts';
+import { isRootId } from '../../connector/root-id.ts';
 import type { FastaapsClient } from '../../fastaaps/client.ts';
 import type { Comparison, Described, Range } from '../comparison.ts';
 import { firstDifference } from '../documents/json-difference.ts';
@@ -117,7 +118,9 @@ export class DirectComparison implements Comparison<DirectCandidate> {
     const reasons = new Map<string, string>();
     const marked: string[] = [];
     for (const { key, problem } of candidates) {
-      if (problem === null) marked.push(key);
+      if (!isRootId(this.#options.connector, key)) {
+        reasons.set(key, 'no root can have this id: FASTAAPS alone can delete the document');
+      } else if (problem === null) marked.push(key);
       else reasons.set(key, `SIIRAyS lacks ${problem}, which the document requires`);
     }
     if (marked.length > 0) await this.#options.markForced(marked);
