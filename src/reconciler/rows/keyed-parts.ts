@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { BothSides } from './both-sides.ts';
 import type { ComparedTable, Side } from './compared-table.ts';
+import { NotComparable } from './not-comparable.ts';
 import type { Part } from './part.ts';
 import type { RangeSize } from './range-size.ts';
 import { type Bounds, type Key, nthKeyQuery, rowsQuery, sumsQuery } from './range-sql.ts';
@@ -8,6 +9,8 @@ import { keyedCandidate, type RowCandidate, type SideRow } from './row-candidate
 
 /** A range in which one side has so many times the rows that it should hold is cut by that side's keys. */
 const OVERFLOW = 2;
+/** How often a range may be begun again before the table counts as one that changes too fast. */
+const ATTEMPTS = 20;
 
 interface Sums {
   readonly count: number;
@@ -19,6 +22,7 @@ interface Sums {
  * Compares a table with a key, range by range from the key `after` on. A range ends at SIIRAyS's n-th key, the last one
  * nowhere, so that rows which only the replica has are seen wherever they lie; where there are many of those, at the
  * replica's n-th key.
+ * @throws NotComparable where rows keep coming faster than a range can be cut
  */
 export async function* keyedParts(
   sides: BothSides,
@@ -29,8 +33,14 @@ export async function* keyedParts(
 ): AsyncGenerator<Part> {
   let after = from;
   let cut: Key | null = null;
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
+    if (attempt > ATTEMPTS) {
+      throw new NotComparable(
+        table.name,
+        `${table.name} grows faster than it can be read: compare it when it is quieter`,
+      );
+    }
     const rows = size.rows;
     const limit = OVERFLOW * rows + 1;
     const range = (end: Key | null): Bounds => ({ after, end });
@@ -57,6 +67,7 @@ export async function* keyedParts(
     yield { candidates, compared: Math.max(source.count, replica.count), after: end, last: end === null };
     if (end === null) return;
     after = end;
+    attempt = 0;
   }
 }
 
