@@ -40,7 +40,9 @@ export function partStarters(plan: StackPlan): Record<PartName, () => Promise<Pa
 
   const pipeline = (name: ProcessName): Promise<Part> => {
     const onLine = (line: string): void => plan.onLog?.(name, line);
-    const healthUrl = `http://${HOST}:${healthPort(name, ports)}/healthz`;
+    // The reconciler's API listens once it is ready; the others may wait long for what they need, and live.
+    const path = name === 'reconciler' ? 'readyz' : 'healthz';
+    const healthUrl = `http://${HOST}:${healthPort(name, ports)}/${path}`;
     const program = ['src/cli.ts', name];
     return nodePart({ ...common(name), program, env: plan.environment(name), healthUrl, onLine }).start();
   };

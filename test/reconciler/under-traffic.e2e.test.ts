@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import pg from 'pg';
 import { runTraffic } from '../../embedded/siirays/traffic.ts';
-import { canonicalText, referenceDocuments } from '../connector/reference-projection.ts';
+import { canonicalText, parseDigits, referenceDocuments } from '../connector/reference-projection.ts';
+import { CliProcess } from '../support/cli-process.ts';
 import { normalised, RunningPipeline } from '../support/running-pipeline.ts';
 import { until } from '../support/until.ts';
 import { verifyUnderTraffic } from './no-false-difference.ts';
@@ -73,7 +74,6 @@ describe('reconciling while SIIRAyS is changed', { timeout: 290_000 }, () => {
     const whole = [...reference].filter(([, { problems }]) => problems.length === 0);
     assert.equal(documents.size, whole.length);
     assert.equal(run.left.dead_letter ?? 0, reference.size - whole.length, 'those that lack a field are named');
-    const { parseDigits } = await import('../connector/reference-projection.ts');
     for (const [id, { document }] of whole) {
       const held = canonicalText(normalised(parseDigits(documents.get(id)!) as never));
       assert.equal(held, canonicalText(normalised(document)), `document ${id}`);
@@ -87,7 +87,7 @@ describe('reconciling while SIIRAyS is changed', { timeout: 290_000 }, () => {
 
   test('by schedule: the runs come by themselves, one after the other, and what comes next is told', async () => {
     await stack.part('reconciler').stop();
-    const { CliProcess } = await import('../support/cli-process.ts');
+
     const often = { ...stack.environment('reconciler'), RECONCILE_SCHEDULE: '*/2 * * * * *', API_PORT: '0' };
     const reconciler = new CliProcess(['reconciler'], often);
     await until(
