@@ -48,6 +48,8 @@ put sync_url "postgres://sync:$(take sync_password)@database:5432/sync"
 put registry_password "$(random)"
 put registry.properties "apicurio.datasource.password=$(take registry_password)"
 put metrics_password "$(random)"
+put operator_password "$(random)"
+put viewer_password "$(random)"
 put spring.security.user.password "$(random)"
 
 # PgBouncer takes the same user as the producer, on the service's own address, and hands the password on to SIIRAyS.

@@ -62,7 +62,7 @@ describe('docker-compose.yml', () => {
   it('names only variables of ours that the configuration knows', () => {
     assert.deepEqual(
       ours.map(([name]) => name),
-      ['producer', 'consumer'],
+      ['producer', 'consumer', 'reconciler'],
     );
     for (const [name, { environment }] of ours) {
       const unknown = Object.keys(environment ?? {}).filter((variable) => !knownVariables().includes(variable));
