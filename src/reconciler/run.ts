@@ -4,8 +4,9 @@ import { firstLoadAt } from './first-load.ts';
 import { startApiServer } from './http/api-server.ts';
 import { PositionWaits } from './http/position-waits.ts';
 import type { ApiServices } from './http/services.ts';
+import { OverdueAlarm } from './overdue-alarm.ts';
 import { openReconciliation, type Reconciliation } from './reconciliation.ts';
-import { createRunMetrics, registerProofMetrics } from './runs/run-metrics.ts';
+import { createRunMetrics, type ProofMetricsOptions, registerProofMetrics } from './runs/run-metrics.ts';
 import { parseSchedule } from './schedule/schedule.ts';
 import { type Plan, Scheduler } from './schedule/scheduler.ts';
 import type { Run, RunOptions } from './types.ts';
@@ -15,6 +16,7 @@ import { connectWhenUp } from './when-up.ts';
 const LEADER_MS = 10_000;
 const PRUNE_MS = 3_600_000;
 const LIVE_MS = 5_000;
+const ALARM_MS = 60_000;
 
 /**
  * Runs the reconciler until `signal` aborts: HTTP API, schedule, and the runs that both start. A run under way is then
@@ -65,17 +67,19 @@ async function serve(
     firstLoadAt: () => firstLoadAt(pool, names),
     ...{ log, signal, instance: config.instanceId, leaseMs: LEADER_MS },
   });
-  registerProofMetrics(metrics, {
+  const proofs: ProofMetricsOptions = {
     ...{ store, connectors: names, firstLoadAt: (connector) => firstLoadAt(pool, [connector]) },
     schedules: () => {
       const { cron, timezone } = config.schedule;
       const schedule = parseSchedule(cron ?? 'off', timezone);
       return schedule ? [schedule] : [];
     },
-  });
+  };
+  registerProofMetrics(metrics, proofs);
+  const alarm = new OverdueAlarm(proofs, log);
 
   watch.start();
-  const waits = new PositionWaits(pool);
+  const waits = new PositionWaits(pool, watch);
   const services: ApiServices = {
     ...{ pool, schema: store.schema, connectors, runs: store },
     start: async (options, asker, extra) => begun(await store.create(options, asker, extra)),
@@ -94,8 +98,12 @@ async function serve(
   const pruning = setInterval(() => {
     store.prune().catch((err: unknown) => log.warn({ event: 'prune_failed', err }, 'old runs were not deleted'));
   }, PRUNE_MS);
+  const looking = setInterval(() => {
+    alarm.look().catch((err: unknown) => log.warn({ event: 'proofs_unknown', err }, 'the proofs cannot be looked at'));
+  }, ALARM_MS);
   await scheduler.run();
   clearInterval(pruning);
+  clearInterval(looking);
   await Promise.all([server.close(1_000), ...runs]);
 }
 

@@ -49,7 +49,7 @@ export interface ProofMetricsOptions {
   firstLoadAt(connector: string): Promise<number | null>;
 }
 
-interface ConnectorProof {
+export interface ConnectorProof {
   connector: string;
   running: number;
   lastSuccess: number | null;
@@ -105,7 +105,8 @@ export function registerProofMetrics(registry: Registry, options: ProofMetricsOp
   );
 }
 
-async function readProof(
+/** How a connector is proven now. @throws PostgreSQL's errors */
+export async function readProof(
   connector: string,
   { store, schedules, firstLoadAt }: ProofMetricsOptions,
 ): Promise<ConnectorProof> {
