@@ -18,18 +18,18 @@ export class OverdueAlarm {
   /** To be called now and then. @throws PostgreSQL's errors */
   async look(): Promise<void> {
     for (const connector of this.#options.connectors) {
-      const { overdue, lastSuccess } = await readProof(connector, this.#options);
+      const { overdue, lastVerdict } = await readProof(connector, this.#options);
       if (overdue === this.#overdue.has(connector)) continue;
-      const lastProof = lastSuccess === null ? null : new Date(lastSuccess).toISOString();
+      const lastProof = lastVerdict === null ? null : new Date(lastVerdict).toISOString();
       if (overdue) {
         this.#overdue.add(connector);
         this.#log.error(
           { event: 'proof_overdue', connector, lastProof },
-          `${connector}: the last proof that both sides are equal is older than two periods of the schedule`,
+          `${connector}: the last verdict on whether both sides are equal is older than two periods of the schedule`,
         );
       } else {
         this.#overdue.delete(connector);
-        this.#log.info({ event: 'proof_on_time', connector, lastProof }, `${connector} is proven equal again`);
+        this.#log.info({ event: 'proof_on_time', connector, lastProof }, `${connector} has a new verdict`);
       }
     }
   }

@@ -11,7 +11,8 @@ test('a proof that is older than two periods is told once, and so is its end', a
   let provenAt = Date.now();
   const store = {
     running: async () => [],
-    lastSuccess: async () => provenAt,
+    lastSuccess: async () => null,
+    lastVerdict: async () => provenAt,
     ageOfProof: async () => ({ oldest: null, newest: null, documents: 0 }),
   } as unknown as RunStore;
   const alarm = new OverdueAlarm(

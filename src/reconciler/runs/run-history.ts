@@ -122,10 +122,19 @@ export class RunHistory {
   }
 
   /** When a run over the whole connector last found it equal or made it so; null: never, as far as one remembers. */
-  async lastSuccess(connector: string): Promise<number | null> {
+  lastSuccess(connector: string): Promise<number | null> {
+    return this.#last(connector, SUCCESS);
+  }
+
+  /** When a run over the whole connector last came to a verdict, whichever. */
+  lastVerdict(connector: string): Promise<number | null> {
+    return this.#last(connector, VERDICT);
+  }
+
+  async #last(connector: string, condition: string): Promise<number | null> {
     const { rows } = await this.#pool.query<{ at: string | null }>(
       `SELECT ${milliseconds('max(ended_at)')}::text AS at FROM ${this.#schema}.run AS run
-       WHERE ${SUCCESS} AND $1 = ANY (run.connectors)`,
+       WHERE ${condition} AND $1 = ANY (run.connectors)`,
       [connector],
     );
     const at = rows[0]!.at;
@@ -162,7 +171,14 @@ export class RunHistory {
   }
 }
 
-/** A run that proves something of a whole connector. */
-const SUCCESS = `run.state IN ('equal', 'repaired') AND run.mode IN ('verify', 'repair')
+/** A run over all of a connector. */
+const WHOLE = `run.mode IN ('verify', 'repair')
   AND jsonb_typeof(coalesce(run.options -> 'ids', 'null')) = 'null'
   AND jsonb_typeof(coalesce(run.options -> 'tables', 'null')) = 'null'`;
+
+/** A run that has proven a whole connector equal. */
+const SUCCESS = `run.state IN ('equal', 'repaired') AND ${WHOLE}`;
+
+/** One that has looked at all of it, and so says how it stands. */
+const VERDICT = `run.state IN ('equal', 'repaired', 'differences') AND ${WHOLE}
+  AND jsonb_typeof(coalesce(run.options -> 'stopAfter', 'null')) = 'null'`;

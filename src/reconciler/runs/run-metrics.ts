@@ -53,6 +53,7 @@ export interface ConnectorProof {
   connector: string;
   running: number;
   lastSuccess: number | null;
+  lastVerdict: number | null;
   oldestProof: number | null;
   overdue: boolean;
 }
@@ -100,7 +101,7 @@ export function registerProofMetrics(registry: Registry, options: ProofMetricsOp
   );
   gauge(
     'overdue',
-    '1 when two planned times have passed since the whole connector was last found equal or made so.',
+    '1 when two planned times have passed since the last verdict on the whole connector.',
     ({ overdue }) => Number(overdue),
   );
 }
@@ -110,14 +111,16 @@ export async function readProof(
   connector: string,
   { store, schedules, firstLoadAt }: ProofMetricsOptions,
 ): Promise<ConnectorProof> {
-  const [running, lastSuccess, { oldest }, loadedAt] = await Promise.all([
+  const [running, lastSuccess, lastVerdict, { oldest }, loadedAt] = await Promise.all([
     store.running(connector),
     store.lastSuccess(connector),
+    store.lastVerdict(connector),
     store.ageOfProof(connector),
     firstLoadAt(connector),
   ]);
-  const provenAt = Math.max(lastSuccess ?? 0, loadedAt ?? 0);
+  // Named differences, such as dead letters, are no lack of a proof: they have alarms of their own.
+  const provenAt = Math.max(lastVerdict ?? 0, loadedAt ?? 0);
   // The most frequent schedule says what is expected.
   const overdue = provenAt > 0 && schedules(connector).some((schedule) => isOverdue(schedule, provenAt, Date.now()));
-  return { connector, running: running.length, lastSuccess, oldestProof: oldest, overdue };
+  return { connector, running: running.length, lastSuccess, oldestProof: oldest, overdue, lastVerdict };
 }

@@ -200,6 +200,11 @@ export class RunStore {
     return this.#history.lastSuccess(connector);
   }
 
+  /** As `lastSuccess`, of runs that came to any verdict: equal, repaired, or differences that are named. */
+  lastVerdict(connector: string): Promise<number | null> {
+    return this.#history.lastVerdict(connector);
+  }
+
   /**
    * These documents are proven equal now. After a run over everything that found all equal, those that no run met are
    * forgotten.
