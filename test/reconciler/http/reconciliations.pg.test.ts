@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { RunStore } from '../../../src/reconciler/runs/run-store.ts';
 import type { Difference, RunRecorder } from '../../../src/reconciler/types.ts';
 import { until } from '../../support/until.ts';
 import { startApi } from './api-rig.ts';
@@ -49,6 +50,22 @@ async function mistakes(json: unknown): Promise<Record<string, string>> {
 async function actions(): Promise<string[]> {
   const { entries } = await rig.store.listAudit({ limit: 1_000 });
   return entries.map(({ actor, role, action, object }) => `${actor} (${role}): ${action} ${object}`);
+}
+
+/** Counts how often a run is read from the history. */
+function countLooks() {
+  let looks = 0;
+  rig.store.get = (id) => {
+    looks += 1;
+    return RunStore.prototype.get.call(rig.store, id);
+  };
+  return {
+    more: (count: number) => {
+      const enough = looks + count;
+      return until(() => looks >= enough, 'the run to be looked at');
+    },
+    stop: () => Reflect.deleteProperty(rig.store, 'get'),
+  };
 }
 
 function difference(place: number): Difference {
@@ -308,7 +325,12 @@ describe('one run', () => {
       assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8');
       assert.equal(response.headers.get('cache-control'), 'no-store');
     }
-    const told = await Promise.all(streams.map((response) => allEvents(response, () => step.resolve())));
+    const looks = countLooks();
+    const telling = streams.map((response) => allEvents(response));
+    await looks.more(5);
+    step.resolve();
+    const told = await Promise.all(telling);
+    looks.stop();
     for (const events of told) {
       assert.ok(events.length >= 3);
       assert.ok(events.slice(0, -1).every(({ event }) => event === 'progress'));

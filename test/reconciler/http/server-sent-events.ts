@@ -21,11 +21,8 @@ export async function* serverSentEvents(response: Response): AsyncGenerator<Serv
 }
 
 /** All events of a stream that ends. */
-export async function allEvents(response: Response, onEach: () => void = () => undefined): Promise<ServerSentEvent[]> {
+export async function allEvents(response: Response): Promise<ServerSentEvent[]> {
   const events: ServerSentEvent[] = [];
-  for await (const event of serverSentEvents(response)) {
-    events.push(event);
-    onEach();
-  }
+  for await (const event of serverSentEvents(response)) events.push(event);
   return events;
 }
