@@ -43,12 +43,15 @@ export function connectorSides(
   const onWarning = (text: string): void => recorder.note(`${connector.name}: ${text}`);
   const common = { connector, schemas, syncUrl: config.syncUrl, rangeMs: RANGE_MS };
   return {
-    rows: (tables) =>
+    rows: (tables, onSkipped) =>
       new RowComparison({
         ...common,
         ...{ siirays, tables },
         rows: (table, keys) => signals.rows(table, keys),
-        onNotComparable: (table, reason) => onWarning(`${table} is not compared: ${reason}`),
+        onNotComparable: (table, reason) => {
+          onWarning(`${table} is not compared: ${reason}`);
+          onSkipped();
+        },
       }) as unknown as Comparison<Candidate>,
     documents: (ids) =>
       (connector.target.adapter === 'restore'

@@ -12,7 +12,8 @@ type AnyComparison = Comparison<Candidate>;
 
 /** What the engine gets from outside: one connector's comparisons, made for one run and closed by it. */
 export interface Sides {
-  rows(tables: readonly string[] | null): AnyComparison;
+  /** @param onSkipped a table was passed over */
+  rows(tables: readonly string[] | null, onSkipped: () => void): AnyComparison;
   documents(ids: readonly string[] | null): AnyComparison;
   direct(ids: readonly string[] | null): AnyComparison;
   /** An LSN of SIIRAyS above all that was visible when it was called. */
@@ -119,7 +120,10 @@ export class Engine {
     }
     if ((ids === null || tables !== null) && from?.phase !== 'documents') {
       const pass = async (): Promise<boolean> => untilPassed(wait, await sides.barrier(), watch, 'applied');
-      await this.#phase(sides.rows(tables), connector, recorder, tally, enough, from, pass);
+      const rows = sides.rows(tables, () => {
+        tally.incomplete = true;
+      });
+      await this.#phase(rows, connector, recorder, tally, enough, from, pass);
     }
     if (enough.aborted || tally.hasFound(recorder.run.options.stopAfter)) return;
     if (tables === null || ids !== null) {
