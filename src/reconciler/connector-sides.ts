@@ -9,6 +9,7 @@ import { topicsFor } from '../kafka/topics.ts';
 import { quoteIdentifier } from '../postgres/identifier.ts';
 import type { Candidate, Comparison } from './comparison.ts';
 import { DirectComparison } from './direct/direct-comparison.ts';
+import { DirectSetComparison } from './direct/direct-set-comparison.ts';
 import { DocumentComparison } from './documents/document-comparison.ts';
 import { SetComparison } from './documents/set-comparison.ts';
 import type { Sides } from './engine.ts';
@@ -57,11 +58,14 @@ export function connectorSides(
       (connector.target.adapter === 'restore'
         ? new SetComparison({ ...common, fastaaps, ids, onWarning })
         : new DocumentComparison({ ...common, fastaaps, ids, sessions: SESSIONS })) as unknown as Comparison<Candidate>,
-    direct: (ids) =>
-      new DirectComparison({
+    direct: (ids) => {
+      const options = {
         ...{ connector, siirays, syncUrl: config.syncUrl, fastaaps, ids, rangeMs: RANGE_MS, onWarning },
-        markForced: (marked) => markForced(config.syncUrl, schemas.sync, marked),
-      }) as unknown as Comparison<Candidate>,
+        markForced: (marked: string[]) => markForced(config.syncUrl, schemas.sync, marked),
+      };
+      const Direct = connector.target.adapter === 'restore' ? DirectSetComparison : DirectComparison;
+      return new Direct(options) as unknown as Comparison<Candidate>;
+    },
     barrier: () => siirays.barrier(),
     restore: async (target, onProgress) => {
       assertRestorable(connector, target, connectors);

@@ -3,16 +3,19 @@ import { loadVersions } from '../../consumer/delivery/epoch.ts';
 import { textArray } from '../../consumer/text-array.ts';
 import type { FastaapsClient } from '../../fastaaps/client.ts';
 import type { FastaapsTarget } from '../../fastaaps/types.ts';
-import { connect, disconnect, startupOptions, TEXT_VALUES } from '../../postgres/session.ts';
+import { disconnect } from '../../postgres/session.ts';
+import { portions } from '../documents/portions.ts';
 import type { Seen } from './direct-candidate.ts';
+import type { Given, GivenText, Held, SeenText } from './direct-side.ts';
 import { documentHash, textHash } from './document-hash.ts';
+import { scratchSession } from './scratch-session.ts';
 
 /** Up to so many documents are asked for one by one; for more the whole set is read. */
 const FEW = 200;
 /** Documents asked for at the same time. */
 const AT_ONCE = 8;
+/** Ids in one question for those that are missing. */
 const PORTION_IDS = 1_000;
-const PORTION_LENGTH = 1 << 20;
 
 /** `document` is NULL where only hashes are wanted. Texts that jsonb cannot hold are taken as they are. */
 const SCRATCH = `
@@ -39,23 +42,6 @@ END $$`;
 const HELD = `CASE WHEN v.etag IS NOT NULL THEN coalesce(d.hash, '') END`;
 const VERSION = 'v.epoch::text AS epoch, v.version::text AS version';
 
-/** A document of SIIRAyS that is held against FASTAAPS's. */
-export interface Given {
-  id: string;
-  hash: string | null;
-  problem: string | null;
-}
-
-export interface GivenText extends Given {
-  /** JSON text; null: SIIRAyS has no such root. */
-  body: string | null;
-}
-
-/** Seen with FASTAAPS's document as JSON text, null where there is none. */
-export interface SeenText extends Seen {
-  document: string | null;
-}
-
 export interface HeldOptions {
   /** A database for temporary tables; nothing else of it is used. */
   syncUrl: string;
@@ -70,7 +56,7 @@ export interface HeldOptions {
  * What FASTAAPS holds, read once into temporary tables of a session of its own: the memory here does not grow with the
  * set. Ids and versions are those that the service names; the documents of the set are matched by the id that they state.
  */
-export class HeldDocuments {
+export class HeldDocuments implements Held {
   readonly #options: HeldOptions;
   readonly #client: pg.Client;
 
@@ -85,12 +71,7 @@ export class HeldDocuments {
    * @param texts whether the documents themselves are kept too, for `differingTexts`
    */
   static async read(options: HeldOptions, ids: readonly string[] | null, texts: boolean): Promise<HeldDocuments> {
-    const client = await connect({
-      connectionString: options.syncUrl,
-      application_name: 'siirays-sync reconciler',
-      options: startupOptions({ jit: 'off' }),
-      types: TEXT_VALUES,
-    });
+    const client = await scratchSession(options.syncUrl);
     const held = new HeldDocuments(options, client);
     try {
       await client.query(SCRATCH);
@@ -260,19 +241,4 @@ export class HeldDocuments {
       ],
     );
   }
-}
-
-/** Gathers items until they are about PORTION_LENGTH long, or PORTION_IDS of them. */
-async function* portions<T>(items: AsyncIterable<T>, length: (item: T) => number): AsyncGenerator<T[]> {
-  let portion: T[] = [];
-  let total = 0;
-  for await (const item of items) {
-    portion.push(item);
-    total += length(item);
-    if (total < PORTION_LENGTH && portion.length < PORTION_IDS) continue;
-    yield portion;
-    portion = [];
-    total = 0;
-  }
-  if (portion.length > 0) yield portion;
 }

@@ -15,13 +15,17 @@ const SHORTEST_MS = 0.01;
  */
 export class RangeSize {
   readonly #aimMs: number;
-  #documents = MIN_DOCUMENTS;
+  readonly #most: number;
+  #documents: number;
   #last: { documents: number; ms: number } | null = null;
   #fixedMs = 0;
   #eachMs = 0;
 
-  constructor(aimMs: number) {
+  /** @param most documents in a range */
+  constructor(aimMs: number, most = MAX_DOCUMENTS) {
     this.#aimMs = aimMs;
+    this.#most = most;
+    this.#documents = Math.min(MIN_DOCUMENTS, most);
   }
 
   get documents(): number {
@@ -35,13 +39,13 @@ export class RangeSize {
     this.#learn(documents, Math.max(ms, SHORTEST_MS));
     if (first) {
       // Only a range of another size can tell what is fixed.
-      this.#documents *= STEP;
+      this.#documents = Math.min(this.#documents * STEP, this.#most);
       return;
     }
     const forDocuments = Math.max(this.#aimMs - this.#fixedMs, this.#fixedMs);
     const wanted = Math.floor(forDocuments / Math.max(this.#eachMs, Number.EPSILON));
     const near = Math.min(this.#documents * STEP, Math.max(this.#documents / STEP, wanted));
-    this.#documents = Math.round(Math.max(MIN_DOCUMENTS, Math.min(MAX_DOCUMENTS, near)));
+    this.#documents = Math.min(this.#most, Math.max(MIN_DOCUMENTS, Math.round(near)));
   }
 
   #learn(documents: number, ms: number): void {

@@ -6,7 +6,9 @@ import type { CompiledConnector } from '../../../src/connector/compiled.ts';
 import type { FastaapsClient } from '../../../src/fastaaps/client.ts';
 import { connect, disconnect } from '../../../src/postgres/session.ts';
 import type { DirectCandidate } from '../../../src/reconciler/direct/direct-candidate.ts';
-import { DirectComparison, type DirectOptions } from '../../../src/reconciler/direct/direct-comparison.ts';
+import { DirectComparison } from '../../../src/reconciler/direct/direct-comparison.ts';
+import type { DirectDocuments, DirectOptions } from '../../../src/reconciler/direct/direct-documents.ts';
+import { DirectSetComparison } from '../../../src/reconciler/direct/direct-set-comparison.ts';
 import { SiiraysReader } from '../../../src/reconciler/siirays-reader.ts';
 import { SiiraysDatabase } from '../../connector/siirays-database.ts';
 import { clientOf, header, startReference } from '../../fastaaps/reference.ts';
@@ -25,8 +27,8 @@ export interface DirectRig {
   warnings: string[];
   /** Sessions of comparisons in `sync`. */
   sessions(): Promise<number>;
-  comparison(options?: Partial<DirectOptions>): DirectComparison;
-  /** Sends SIIRAyS's documents of some ids (default: all that lack nothing) as a changeset. */
+  comparison(options?: Partial<DirectOptions>): DirectDocuments;
+  /** Sends SIIRAyS's documents of some ids (default: all that lack nothing), as a changeset or as the whole set. */
   send(ids?: readonly string[]): Promise<void>;
 }
 
@@ -34,6 +36,7 @@ export interface RigOptions {
   siiraysUrl: string;
   /** DDL of SIIRAyS; default: its own. */
   schema?: string;
+  /** With the adapter `restore` FASTAAPS is as today. */
   connector(siirays: SiiraysDatabase): CompiledConnector;
   fill(siirays: SiiraysDatabase): Promise<unknown>;
 }
@@ -46,7 +49,8 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
   const syncUrl = (await testDatabase()).url;
   const sync = await connect({ connectionString: syncUrl });
   after(() => disconnect(sync));
-  const service = await startReference({ models: modelsOf([connector]) });
+  const likeToday = connector.target.adapter === 'restore';
+  const service = await startReference({ models: modelsOf([connector]), likeToday });
   const stored = await connect({ connectionString: service.databaseUrl });
   after(() => disconnect(stored));
   const fastaaps = clientOf(service.url);
@@ -70,7 +74,8 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
       return Number(rows[0]!.n);
     },
     comparison(options = {}) {
-      const comparison = new DirectComparison({
+      const Direct = likeToday ? DirectSetComparison : DirectComparison;
+      const comparison = new Direct({
         ...{ connector, siirays: reader, syncUrl, fastaaps, ids: null, rangeMs: 500 },
         markForced: async (ids) => void rig.marked.push(...ids),
         onWarning: (text) => void rig.warnings.push(text),
@@ -81,15 +86,20 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
     },
     async send(ids) {
       const documents = await siirays.project(connector, ids ?? (await siirays.allRoots(connector)));
+      const whole = documents.filter(({ problems }) => problems === null);
+      if (likeToday) {
+        const texts = whole.filter(({ body }) => body !== null).map(({ id, body }) => ({ id, text: body! }));
+        await fastaaps.restoreSet(connector.target, each(texts));
+        return;
+      }
       const lines: string[] = [];
-      for (const { id, body, problems } of documents) {
-        if (problems !== null) continue;
+      for (const { id, body } of whole) {
         version += 1;
         const token = connector.root.idType === 'integer' ? id : JSON.stringify(id);
         const change = body === null ? '"op":"delete"' : `"op":"upsert","document":${body}`;
         lines.push(`{"id":${token},"version":"${version}",${change}}\n`);
       }
-      await fastaaps.postChanges(connector.target, header(version), eachLine(lines));
+      await fastaaps.postChanges(connector.target, header(version), each(lines));
     },
   };
   await rig.send();
@@ -109,8 +119,8 @@ export async function otherDatabase(options: string): Promise<string> {
   return server.url(name);
 }
 
-async function* eachLine(lines: readonly string[]): AsyncGenerator<string> {
-  yield* lines;
+async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
 }
 
 export interface Scanned {
@@ -123,7 +133,7 @@ export interface Scanned {
 }
 
 /** A whole scan, or what is left of it from a cursor on. */
-export async function scanned(comparison: DirectComparison, from: unknown = null): Promise<Scanned> {
+export async function scanned(comparison: DirectDocuments, from: unknown = null): Promise<Scanned> {
   const all: Scanned = { candidates: [], proven: [], compared: 0, total: 0, ranges: [] };
   for await (const range of comparison.scan(from, new AbortController().signal)) {
     all.candidates.push(...range.candidates);
