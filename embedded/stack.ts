@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Part, PartChange } from './part.ts';
 import { urlsOf } from './postgres-server.ts';
 import { writeJson } from './stack/atomic-file.ts';
@@ -54,6 +55,8 @@ const STOP_ORDER: PartName[][] = [
 ];
 
 const HOST = '127.0.0.1';
+/** How long the end of a killed process is waited for. */
+const KILLED_WITHIN_MS = 1_000;
 
 /** The whole pipeline on this machine over real parts. */
 export class Stack {
@@ -156,8 +159,18 @@ export class Stack {
     for (const names of STOP_ORDER) {
       await Promise.all(names.map((name) => this.#parts.get(name)?.stop()));
     }
+    await this.#endStarting();
     this.#processes.remove();
     this.#unlock();
+  }
+
+  /** A part that is still starting is not known yet, only its process is. Its data bear a kill at any moment. */
+  async #endStarting(): Promise<void> {
+    const known = new Set([...this.#parts.values()].map((part) => part.pid));
+    const starting = this.#processes.pids().filter((pid) => !known.has(pid));
+    for (const pid of starting) killProcessGroup(pid);
+    const deadline = Date.now() + KILLED_WITHIN_MS;
+    while (starting.some(isThere) && Date.now() < deadline) await sleep(20);
   }
 
   async #startAll(names: PartName[]): Promise<void> {
@@ -231,4 +244,20 @@ function endpointsOf(ports: Ports, secrets: Secrets): Endpoints {
     reconcilerAuth: `${OPERATOR_USERNAME}:${secrets.operator}`,
     reconcilerViewerAuth: `${VIEWER_USERNAME}:${secrets.viewer}`,
   };
+}
+
+function killProcessGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }

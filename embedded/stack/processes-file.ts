@@ -20,6 +20,11 @@ export class ProcessesFile {
     if (!this.#removed) writeJson(this.#file, this.#pids);
   }
 
+  /** The process ids of the parts that run, ready or not. */
+  pids(): number[] {
+    return Object.values(this.#pids);
+  }
+
   /** For good: a part that was still starting says nothing any more. */
   remove(): void {
     this.#removed = true;

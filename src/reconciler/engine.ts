@@ -51,6 +51,18 @@ interface RunCursor {
   at: unknown;
 }
 
+/** One connector's part of a run. */
+interface RunPart {
+  sides: Sides;
+  connector: CompiledConnector;
+  recorder: RunRecorder;
+  tally: Tally;
+  /** Aborted when the time allowed is over. */
+  enough: AbortSignal;
+  /** Where to go on; null: at the beginning. */
+  from: RunCursor | null;
+}
+
 /** Executes runs: for each connector its phases one after the other. */
 export class Engine {
   readonly #options: EngineOptions;
@@ -91,22 +103,17 @@ export class Engine {
   ): Promise<void> {
     const sides = this.#options.sides(connector, recorder);
     try {
-      if (recorder.run.options.mode === 'restore') await restore(sides, connector, recorder, tally);
-      else if (recorder.run.options.direct) await this.#direct(sides, connector, recorder, tally, enough, from);
-      else await this.#replica(sides, connector, recorder, tally, enough, from);
+      const part: RunPart = { sides, connector, recorder, tally, enough, from };
+      if (recorder.run.options.mode === 'restore') await restore(part);
+      else if (recorder.run.options.direct) await this.#direct(part);
+      else await this.#replica(part);
     } finally {
       await sides.close();
     }
   }
 
-  async #replica(
-    sides: Sides,
-    connector: CompiledConnector,
-    recorder: RunRecorder,
-    tally: Tally,
-    enough: AbortSignal,
-    from: RunCursor | null,
-  ): Promise<void> {
+  async #replica(part: RunPart): Promise<void> {
+    const { sides, connector, recorder, tally, enough, from } = part;
     const { pool, watch } = this.#options;
     const { ids, tables } = recorder.run.options;
     const wait = this.#wait(connector, recorder.signal);
@@ -119,16 +126,21 @@ export class Engine {
       return;
     }
     if ((ids === null || tables !== null) && from?.phase !== 'documents') {
-      const pass = async (): Promise<boolean> => untilPassed(wait, await sides.barrier(), watch, 'applied');
+      let lsn: Lsn | null = null;
+      const pass = async (): Promise<boolean> => {
+        lsn = await sides.barrier();
+        return untilPassed(wait, lsn, watch, 'applied');
+      };
+      const since = (): string | null => (lsn === null ? null : formatLsn(lsn));
       const rows = sides.rows(tables, () => {
         tally.incomplete = true;
       });
-      await this.#phase(rows, connector, recorder, tally, enough, from, pass);
+      await this.#phase(rows, part, pass, since);
     }
     if (enough.aborted || tally.hasFound(recorder.run.options.stopAfter)) return;
     if (tables === null || ids !== null) {
       const pass = async (): Promise<boolean> => this.#delivered(wait);
-      await this.#phase(sides.documents(ids), connector, recorder, tally, enough, from, pass);
+      await this.#phase(sides.documents(ids), part, pass);
     }
     const { applied } = await readStanding(pool, wait.schema);
     if (applied) recorder.position(applied.history, formatLsn(applied.lsn));
@@ -144,14 +156,8 @@ export class Engine {
     return standing !== null;
   }
 
-  async #direct(
-    sides: Sides,
-    connector: CompiledConnector,
-    recorder: RunRecorder,
-    tally: Tally,
-    enough: AbortSignal,
-    from: RunCursor | null,
-  ): Promise<void> {
+  async #direct(part: RunPart): Promise<void> {
+    const { sides, connector, recorder } = part;
     const { watch } = this.#options;
     const wait = this.#wait(connector, recorder.signal);
     let lsn: Lsn | null = null;
@@ -161,24 +167,21 @@ export class Engine {
     };
     watch.start();
     lsn = await sides.barrier();
-    await this.#phase(sides.direct(recorder.run.options.ids), connector, recorder, tally, enough, from, pass);
+    await this.#phase(sides.direct(recorder.run.options.ids), part, pass);
     recorder.position(watch.newest?.history ?? null, formatLsn(lsn));
   }
 
   async #phase(
     comparison: AnyComparison,
-    connector: CompiledConnector,
-    recorder: RunRecorder,
-    tally: Tally,
-    enough: AbortSignal,
-    from: RunCursor | null,
+    { connector, recorder, tally, enough, from }: RunPart,
     pass: () => Promise<boolean>,
+    since: () => string | null = () => null,
   ): Promise<void> {
     const { phase } = comparison;
     const cursor = (at: unknown): Cursor => ({ connector: connector.name, phase, at }) satisfies RunCursor;
     try {
       await runPhase({
-        ...{ comparison, recorder, tally, enough, pass, cursor },
+        ...{ comparison, recorder, tally, enough, pass, since, cursor },
         connector: connector.name,
         mode: recorder.run.options.mode,
         proven: (ids) => this.#options.proven(connector.name, ids, recorder.run.id),
@@ -196,7 +199,7 @@ export class Engine {
   }
 }
 
-async function restore(sides: Sides, connector: CompiledConnector, recorder: RunRecorder, tally: Tally): Promise<void> {
+async function restore({ sides, connector, recorder, tally }: RunPart): Promise<void> {
   const { target } = recorder.run.options;
   if (target === null) throw new Error('a restore needs a target');
   recorder.progress({ phase: 'restore', connector: connector.name, table: null });

@@ -12,6 +12,8 @@ export interface PhaseOptions<C extends Candidate> {
   tally: Tally;
   /** Waits until the slower side shows all that the last look could see; false: it does not in time. */
   pass(): Promise<boolean>;
+  /** Since when a row that carries no version of its own is wrong at the latest: SIIRAyS's LSN (X/Y). */
+  since(): string | null;
   proven(ids: readonly string[]): Promise<void>;
   /** Where a run that is resumed goes on; null: at the beginning. */
   from: unknown;
@@ -140,7 +142,8 @@ async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered
   for (const { key } of found) tally.found.add(described.get(key)!.kind);
   const outcomes = options.mode === 'repair' ? await repair(options, found) : new Map<string, string | null>();
   const differences: Difference[] = found.map(({ key }) => {
-    const base = { ...described.get(key)!, connector };
+    const seen = described.get(key)!;
+    const base = { ...seen, connector, since: seen.since ?? options.since() };
     if (options.mode !== 'repair') return { ...base, outcome: 'found', reason: null };
     const reason = outcomes.get(key) ?? null;
     return { ...base, outcome: reason === null ? 'repaired' : 'left', reason };

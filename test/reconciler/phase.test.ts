@@ -70,6 +70,7 @@ async function run(sides: Sides, mode: Mode, more: Partial<PhaseOptions<Candidat
   await runPhase({
     ...{ comparison: sides, connector: 'epsa', mode, recorder, tally, from: null, repairPatienceMs: 300 },
     pass: async () => true,
+    since: () => '0/1',
     proven: async (ids) => {
       proven.push(...ids);
     },
