@@ -86,6 +86,11 @@ function wholeNumber(text: string): number {
 }
 
 async function reconcile(flags: Flags): Promise<number> {
+  const { resume, wait: _wait, json: _json, ...others } = flags;
+  if (resume !== undefined && Object.keys(others).length > 0) {
+    process.stderr.write('--resume goes on with what that run was asked: only --wait and --json may stand beside it\n');
+    return EXIT.usage;
+  }
   const config = loadReconcileConfig(withDevEndpoints(process.env));
   const [{ openReconciliation }, { RunConflict }] = await Promise.all([
     import('../reconciler/reconciliation.ts'),
@@ -120,7 +125,7 @@ async function reconcile(flags: Flags): Promise<number> {
 
 /** Makes the run. @throws Problem of the request's mistakes; RunConflict; NotResumable */
 async function take({ store, connectors }: Reconciliation, flags: Flags, signal: AbortSignal): Promise<Run> {
-  const asker: Asker = { trigger: 'cli', name: userInfo().username };
+  const asker: Asker = { trigger: 'cli', name: userName() };
   const before = flags.resume === undefined ? null : await store.get(flags.resume);
   if (flags.resume !== undefined && before === null) throw new Error(`there is no run ${flags.resume}`);
   const options = before?.options ?? (await optionsOf(flags, connectors));
@@ -129,6 +134,15 @@ async function take({ store, connectors }: Reconciliation, flags: Flags, signal:
   const [other] = await store.running();
   if (other) process.stderr.write(`waiting for run ${other.id} ...\n`);
   return (await store.queue(options, asker, extra, signal)).run;
+}
+
+/** A container's user may have no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return process.env.USER ?? `user ${process.getuid?.()}`;
+  }
 }
 
 /** The same rules as the HTTP API's. */

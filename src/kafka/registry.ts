@@ -78,6 +78,19 @@ export function createRegistry(
     return response.body.json();
   }
 
+  /** What the library does right after it has registered a subject's first schema, if nothing ends it in between. */
+  async function setCompatibility(subject: string): Promise<void> {
+    const path = `/config/${encodeURIComponent(subject)}`;
+    const response = await request(`${config.url}${path}`, {
+      ...{ method: 'PUT', dispatcher: agent, headers: { ...headers, 'content-type': 'application/json' } },
+      body: JSON.stringify({ compatibility: 'BACKWARD' }),
+    });
+    const text = await response.body.text();
+    if (response.statusCode !== 200) {
+      throw new Error(`the schema registry answered ${response.statusCode} to PUT ${path}: ${text}`);
+    }
+  }
+
   return {
     async find(subject, id, matches) {
       const byId = (await get(`/schemas/ids/${id}`)) as { schema: string } | null;
@@ -98,7 +111,9 @@ export function createRegistry(
         try {
           return (await library.register(avro, { subject })).id;
         } catch (error) {
-          if (tries === REGISTER_TRIES || !isTimeout(error)) throw error;
+          if (tries === REGISTER_TRIES) throw error;
+          if (isUnset(error)) await setCompatibility(subject);
+          else if (!isTimeout(error)) throw error;
         }
       }
     },
@@ -107,6 +122,15 @@ export function createRegistry(
       await agent.close();
     },
   };
+}
+
+/** A subject was registered, and its registrar was killed, or lost an answer, before it could set how it may evolve. */
+function isUnset(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    error.name === 'ConfluentSchemaRegistryCompatibilityError' &&
+    error.message.includes('!= NONE')
+  );
 }
 
 /** The library has no name for it. */

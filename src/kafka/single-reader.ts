@@ -124,6 +124,8 @@ async function lastIn(
     retry: RETRY,
   });
   const { promise, resolve, reject } = Promise.withResolvers<KafkaMessage | null>();
+  // It may be late before anybody waits.
+  promise.catch(() => undefined);
   const timer = setTimeout(
     () => reject(new Error(`the end of ${topic} was not reached in ${timeoutMs} ms: is a transaction hanging?`)),
     timeoutMs,

@@ -33,12 +33,15 @@ export const TEXT_VALUES: pg.CustomTypesConfig = {
   getTypeParser: () => (value: string | Buffer) => value as string,
 };
 
+/** A peer that vanished without a word is noticed within a minute or so (tcp(7), "TCP_KEEPINTVL"), not after two hours. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 };
+
 /**
  * A connected client. `error` events of an idle connection (the server went away) are kept for the next query, which
  * fails by itself; without a listener they would end the process.
  */
 export async function connect(config: pg.ClientConfig): Promise<pg.Client> {
-  const client = new pg.Client({ connectionTimeoutMillis: 5_000, keepAlive: true, ...config });
+  const client = new pg.Client({ connectionTimeoutMillis: 5_000, ...KEEP_ALIVE, ...config });
   client.on('error', () => undefined);
   await client.connect();
   return client;

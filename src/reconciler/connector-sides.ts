@@ -1,18 +1,17 @@
 import type { Kafka } from 'kafkajs';
-import pg from 'pg';
 import type { ReconcileConfig } from '../config/types.ts';
 import type { CompiledConnector } from '../connector/compiled.ts';
 import { connectorSchemas } from '../consumer/replica-names.ts';
 import { SnapshotSignals } from '../consumer/snapshot-signals.ts';
 import { FastaapsClient } from '../fastaaps/client.ts';
 import { topicsFor } from '../kafka/topics.ts';
-import { quoteIdentifier } from '../postgres/identifier.ts';
 import type { Candidate, Comparison } from './comparison.ts';
 import { DirectComparison } from './direct/direct-comparison.ts';
 import { DirectSetComparison } from './direct/direct-set-comparison.ts';
 import { DocumentComparison } from './documents/document-comparison.ts';
 import { SetComparison } from './documents/set-comparison.ts';
 import type { Sides } from './engine.ts';
+import { markDocuments, sendSetAgain } from './mark-documents.ts';
 import { assertRestorable, restoreSet } from './restore/restore-set.ts';
 import { RowComparison } from './rows/row-comparison.ts';
 import { SiiraysReader } from './siirays-reader.ts';
@@ -61,36 +60,31 @@ export function connectorSides(
     direct: (ids) => {
       const options = {
         ...{ connector, siirays, syncUrl: config.syncUrl, fastaaps, ids, rangeMs: RANGE_MS, onWarning },
-        markForced: (marked: string[]) => markForced(config.syncUrl, schemas.sync, marked),
+        markForced: (marked: string[]) => markDocuments(config.syncUrl, schemas.sync, marked),
       };
       const Direct = connector.target.adapter === 'restore' ? DirectSetComparison : DirectComparison;
       return new Direct(options) as unknown as Comparison<Candidate>;
     },
     barrier: () => siirays.barrier(),
-    restore: async (target, onProgress) => {
+    sendAgain: () => sendSetAgain(config.syncUrl, schemas.sync),
+    restore: async (target, onProgress, ending) => {
       assertRestorable(connector, target, connectors);
       const url = config.siirays.readUrl;
-      return restoreSet({ connector, url, lockTimeoutMs: config.lockTimeoutMs, fastaaps, target, onProgress, signal });
+      return restoreSet({
+        connector,
+        url,
+        lockTimeoutMs: config.lockTimeoutMs,
+        fastaaps,
+        target,
+        onProgress,
+        signal: ending,
+      });
     },
     async close() {
-      await Promise.all([siirays.close(), fastaaps.close(), signals.close()]);
+      // What was found stands, however the ends of the connections go.
+      await Promise.allSettled([siirays.close(), fastaaps.close(), signals.close()]);
     },
   };
-}
-
-/** Asks the consumer to make new versions of documents. Nothing but a mark: the outbox has one writer. */
-async function markForced(syncUrl: string, syncSchema: string, ids: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: syncUrl, application_name: 'siirays-sync reconciler' });
-  await client.connect();
-  try {
-    await client.query(
-      `INSERT INTO ${quoteIdentifier(syncSchema)}.mark (id, forced) SELECT unnest($1::text[]), true
-       ON CONFLICT (id) DO UPDATE SET forced = true`,
-      [ids],
-    );
-  } finally {
-    await client.end();
-  }
 }
 
 /** Signals to the producer; connected with the first, since most runs have nothing to ask for. */

@@ -3,7 +3,7 @@ import type { CompiledConnector } from '../connector/compiled.ts';
 import { connectorSchemas } from '../consumer/replica-names.ts';
 import { formatLsn, type Lsn } from '../postgres/lsn.ts';
 import type { Candidate, Comparison } from './comparison.ts';
-import { runPhase, Tally } from './phase.ts';
+import { runPhase, Tally, type TallySoFar } from './phase.ts';
 import type { PositionWatch } from './position-watch.ts';
 import { isPast, type Point, readStanding, untilPassed, untilStanding, type WaitOptions } from './standing.ts';
 import type { Cursor, Outcome, RunRecorder } from './types.ts';
@@ -19,7 +19,9 @@ export interface Sides {
   /** An LSN of SIIRAyS above all that was visible when it was called. */
   barrier(): Promise<Lsn>;
   /** Makes the set `target` anew from one snapshot of SIIRAyS; gives the LSN of that (X/Y). */
-  restore(target: string, onProgress: (documents: number) => void): Promise<RestoreResult>;
+  restore(target: string, onProgress: (documents: number) => void, signal: AbortSignal): Promise<RestoreResult>;
+  /** Has the connector's own set sent once more, where its adapter is `restore`. */
+  sendAgain(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ interface RunCursor {
   connector: string;
   phase: PhaseName;
   at: unknown;
+  tally: TallySoFar;
 }
 
 /** One connector's part of a run. */
@@ -74,9 +77,12 @@ export class Engine {
   /** One run from its beginning, or from where the one that it resumes has come to. */
   async run(recorder: RunRecorder): Promise<Outcome> {
     const { options } = recorder.run;
-    const tally = new Tally();
     const enough = options.maxTimeMs === null ? new AbortController().signal : AbortSignal.timeout(options.maxTimeMs);
     const resume = recorder.resumeFrom as RunCursor | null;
+    const tally = new Tally(resume?.tally);
+    if (tally.found.total > 0) {
+      recorder.note(`${tally.found.total} differences were found before it was resumed: run ${recorder.run.resumes}`);
+    }
     const names = options.connectors;
     const first = resume ? Math.max(0, names.indexOf(resume.connector)) : 0;
     for (const name of names.slice(first)) {
@@ -84,9 +90,13 @@ export class Engine {
       if (!connector) throw new Error(`there is no connector ${name}`);
       const from = resume?.connector === name ? resume : null;
       await this.#connector(connector, recorder, tally, enough, from);
-      if (tally.hasFound(options.stopAfter)) break;
+      if (tally.hasFound(options.stopAfter)) {
+        tally.incomplete = true;
+        recorder.note(`it ended after ${options.stopAfter} differences, before everything was looked at`);
+        break;
+      }
     }
-    if (enough.aborted) {
+    if (enough.aborted && options.mode !== 'restore') {
       tally.incomplete = true;
       recorder.note('the time allowed was over before everything was looked at');
     }
@@ -122,7 +132,7 @@ export class Engine {
     if (whole === null) {
       const { frozen } = await readStanding(pool, wait.schema);
       recorder.note(`${connector.name}: the replica cannot be compared now: ${frozen ?? 'it was made anew meanwhile'}`);
-      tally.incomplete = true;
+      tally.skipped = true;
       return;
     }
     if ((ids === null || tables !== null) && from?.phase !== 'documents') {
@@ -133,7 +143,7 @@ export class Engine {
       };
       const since = (): string | null => (lsn === null ? null : formatLsn(lsn));
       const rows = sides.rows(tables, () => {
-        tally.incomplete = true;
+        tally.skipped = true;
       });
       await this.#phase(rows, part, pass, since);
     }
@@ -178,7 +188,8 @@ export class Engine {
     since: () => string | null = () => null,
   ): Promise<void> {
     const { phase } = comparison;
-    const cursor = (at: unknown): Cursor => ({ connector: connector.name, phase, at }) satisfies RunCursor;
+    const cursor = (at: unknown): Cursor =>
+      ({ connector: connector.name, phase, at, tally: tally.soFar }) satisfies RunCursor;
     try {
       await runPhase({
         ...{ comparison, recorder, tally, enough, pass, since, cursor },
@@ -199,13 +210,25 @@ export class Engine {
   }
 }
 
-async function restore({ sides, connector, recorder, tally }: RunPart): Promise<void> {
+async function restore({ sides, connector, recorder, tally, enough }: RunPart): Promise<void> {
   const { target } = recorder.run.options;
   if (target === null) throw new Error('a restore needs a target');
   recorder.progress({ phase: 'restore', connector: connector.name, table: null });
-  const { lsn, documents, leftOut, leftOutCount } = await sides.restore(target, (count) =>
-    recorder.progress({ documents: count }),
-  );
+  const ending = AbortSignal.any([recorder.signal, enough]);
+  let made: RestoreResult;
+  try {
+    made = await sides.restore(target, (count) => recorder.progress({ documents: count }), ending);
+  } catch (error) {
+    recorder.signal.throwIfAborted();
+    if (!enough.aborted) throw error;
+    tally.incomplete = true;
+    recorder.note('the time allowed was over: the set was not replaced, unless its service had taken all of it');
+    return;
+  } finally {
+    // The consumer may have sent a newer set while ours was on its way, and must have the last word.
+    if (target === connector.target.tag) await sides.sendAgain();
+  }
+  const { lsn, documents, leftOut, leftOutCount } = made;
   recorder.progress({ documents, documentsTotal: documents });
   recorder.position(null, lsn);
   tally.found.add('dead_letter', leftOutCount);
@@ -221,6 +244,6 @@ async function restore({ sides, connector, recorder, tally }: RunPart): Promise<
 
 function stateOf(tally: Tally): Outcome['state'] {
   if (tally.left.total > 0) return 'differences';
-  if (tally.stale > 0 || tally.incomplete) return 'undecided';
+  if (tally.stale > 0 || tally.skipped || tally.incomplete) return 'undecided';
   return tally.repaired.total > 0 ? 'repaired' : 'equal';
 }

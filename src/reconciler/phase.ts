@@ -33,18 +33,46 @@ const REPAIR_LOOK_MOST_MS = 5_000;
 
 /** What a run has come to, over all its phases. */
 export class Tally {
-  readonly found = new Counter();
-  readonly repaired = new Counter();
-  readonly left = new Counter();
+  readonly found: Counter;
+  readonly repaired: Counter;
+  readonly left: Counter;
+  /** What was compared in the phases that are done. */
+  readonly compared = { rows: 0, documents: 0 };
   readonly consequences = new Consequences();
-  stale = 0;
-  /** Something was not looked at. */
+  stale: number;
+  /** Something was passed over, which a run that goes on with this one passes over, too. */
+  skipped: boolean;
+  /** Something was not looked at yet. */
   incomplete = false;
+
+  /** @param before what the run that this one goes on with had come to */
+  constructor(before: TallySoFar | null = null) {
+    this.found = new Counter(before?.found);
+    this.repaired = new Counter(before?.repaired);
+    this.left = new Counter(before?.left);
+    this.stale = before?.stale ?? 0;
+    this.skipped = before?.skipped ?? false;
+  }
+
+  /** As a cursor keeps it. */
+  get soFar(): TallySoFar {
+    const { found, repaired, left, stale, skipped } = this;
+    return { found: found.counts(), repaired: repaired.counts(), left: left.counts(), stale, skipped };
+  }
 
   /** Whether so many differences were found. */
   hasFound(most: number | null): boolean {
     return most !== null && this.found.total >= most;
   }
+}
+
+/** What a run that is resumed hands on, as JSON. */
+export interface TallySoFar {
+  found: Counts;
+  repaired: Counts;
+  left: Counts;
+  stale: number;
+  skipped: boolean;
 }
 
 /** Rows are described with so many documents at most. */
@@ -71,7 +99,11 @@ class Consequences {
 
 /** Counts by kind. */
 class Counter {
-  readonly #counts = new Map<DifferenceKind, number>();
+  readonly #counts: Map<DifferenceKind, number>;
+
+  constructor(counts: Counts = {}) {
+    this.#counts = new Map(Object.entries(counts) as [DifferenceKind, number][]);
+  }
 
   add(kind: DifferenceKind, many = 1): void {
     if (many > 0) this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + many);
@@ -95,23 +127,29 @@ export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): P
   let gathered: C[] = [];
   const ending = AbortSignal.any([recorder.signal, enough]);
   const counted = comparison.phase === 'rows' ? 'rows' : 'documents';
-  let compared = recorder.run.progress[counted];
-  const settleGathered = async (): Promise<void> => {
-    await settleAll(options, gathered);
+  const before = tally.compared[counted];
+  const settleGathered = async (): Promise<boolean> => {
+    const settled = await settleAll(options, gathered);
     gathered = [];
+    return settled;
   };
   try {
     for await (const range of comparison.scan(options.from, ending)) {
-      compared += range.compared;
+      tally.compared[counted] += range.compared;
       if (range.proven.length > 0) await options.proven(range.proven);
       gathered.push(...range.candidates);
-      const total = { [counted]: compared, [`${counted}Total`]: range.total };
+      const total = { [counted]: tally.compared[counted], [`${counted}Total`]: before + range.total };
       const progress = { phase: comparison.phase, connector: options.connector, table: range.table, ...total };
-      if (gathered.length >= GATHERED) await settleGathered();
+      const goesOn = gathered.length < GATHERED || (await settleGathered());
       // A run that is resumed must look at what is not settled yet again.
       if (gathered.length === 0) recorder.progress(progress, options.cursor(range.cursor));
       else recorder.progress(progress);
       if (tally.hasFound(recorder.run.options.stopAfter)) break;
+      if (!goesOn) {
+        tally.skipped = true;
+        recorder.note(`${options.connector}: the rest was not looked at, since the other side does not come along`);
+        break;
+      }
     }
   } catch (error) {
     recorder.signal.throwIfAborted();
@@ -123,10 +161,12 @@ export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): P
   await settleGathered();
 }
 
-async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered: readonly C[]): Promise<void> {
-  if (gathered.length === 0) return;
+/** @returns whether the slower side comes along, so that going on is worth while */
+async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered: readonly C[]): Promise<boolean> {
+  if (gathered.length === 0) return true;
   const { comparison, recorder, tally, pass, connector } = options;
-  const { confirmed, stale } = await settle(comparison, gathered, pass);
+  const { confirmed, stale, passed } = await settle(comparison, gathered, pass);
+  recorder.signal.throwIfAborted();
   const open = new Set([...confirmed, ...stale].map(({ key }) => key));
   if (comparison.phase !== 'rows') {
     await options.proven(gathered.map(({ key }) => key).filter((key) => !open.has(key)));
@@ -136,7 +176,13 @@ async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered
     const what = comparison.phase === 'rows' ? 'rows' : 'documents';
     recorder.note(`${connector}: ${stale.length} ${what} kept changing or were not delivered in time: undecided`);
   }
-  if (confirmed.length === 0) return;
+  for (let at = 0; at < confirmed.length; at += GATHERED) await conclude(options, confirmed.slice(at, at + GATHERED));
+  return passed;
+}
+
+/** Describes, repairs and stores what is confirmed. */
+async function conclude<C extends Candidate>(options: PhaseOptions<C>, confirmed: readonly C[]): Promise<void> {
+  const { comparison, recorder, tally, connector } = options;
   const described = await comparison.describe(confirmed);
   const found = confirmed.filter(({ key }) => described.has(key) && !tally.consequences.has(described.get(key)!));
   for (const { key } of found) tally.found.add(described.get(key)!.kind);
@@ -162,6 +208,7 @@ async function repair<C extends Candidate>(
   found: readonly C[],
 ): Promise<Map<string, string>> {
   recorder.progress({ phase: 'repairing' });
+  recorder.signal.throwIfAborted();
   const refused = await comparison.repair(found);
   let open: readonly C[] = found.filter(({ key }) => !refused.has(key));
   const deadline = performance.now() + repairPatienceMs;

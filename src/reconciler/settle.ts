@@ -8,7 +8,12 @@ export interface Settled<C> {
   confirmed: C[];
   /** Still differing, but not provably wrong: they kept changing, or the slower side did not come along. */
   stale: C[];
+  /** Whether the slower side came along at all. */
+  passed: boolean;
 }
+
+/** A side that has not come along for so many looks in a row is not waited for any longer. */
+const LATE_LOOKS = 2;
 
 /**
  * Looks at candidates again until each is equal, confirmed, or stale.
@@ -21,8 +26,10 @@ export async function settle<C extends Candidate>(
 ): Promise<Settled<C>> {
   const confirmed: C[] = [];
   let open: readonly C[] = candidates;
-  for (let look = 2; look <= LOOKS && open.length > 0; look++) {
+  let late = 0;
+  for (let look = 2; look <= LOOKS && open.length > 0 && late < LATE_LOOKS; look++) {
     const passed = await pass();
+    late = passed ? 0 : late + 1;
     const before = new Map(open.map(({ key, pair, pending }) => [key, pending ? null : pair]));
     const still: C[] = [];
     for (const candidate of await comparison.look(open)) {
@@ -32,5 +39,5 @@ export async function settle<C extends Candidate>(
     }
     open = still;
   }
-  return { confirmed, stale: [...open] };
+  return { confirmed, stale: [...open], passed: late < LATE_LOOKS };
 }

@@ -16,7 +16,16 @@ export interface SiiraysReaderOptions {
 }
 
 /** A filtering row security policy is an error, not a smaller table; a reader that hangs must not hold back vacuum. */
-const READING = { row_security: 'off', idle_in_transaction_session_timeout: '60s', jit: 'off' };
+const READING = {
+  row_security: 'off',
+  idle_in_transaction_session_timeout: '60s',
+  // Nothing of ours stays in SIIRAyS for ever, also where its reader is gone.
+  statement_timeout: '300s',
+  client_connection_check_interval: '5s',
+  jit: 'off',
+};
+/** A server, or what stands before it, that answers nothing for so long is given up. */
+const QUERY_MS = 330_000;
 /** A read that takes so much longer than its aim says that SIIRAyS is loaded: the rest after it is as long again. */
 const LOADED = 2;
 
@@ -43,6 +52,9 @@ export class SiiraysReader {
     await this.#rest();
     const client = await this.#connected();
     const started = performance.now();
+    // A statement under way ends with its connection.
+    const abort = (): void => void this.close();
+    this.#options.signal.addEventListener('abort', abort, { once: true });
     try {
       const settings = setLocal({ ...VALUE_SETTINGS, ...READING, lock_timeout: `${this.#options.lockTimeoutMs}` });
       const locks = tables.map(({ schema, table }) => quoteRelation(schema, table)).join(', ');
@@ -55,7 +67,10 @@ export class SiiraysReader {
       return result;
     } catch (error) {
       await this.close();
+      this.#options.signal.throwIfAborted();
       throw error;
+    } finally {
+      this.#options.signal.removeEventListener('abort', abort);
     }
   }
 
@@ -85,6 +100,7 @@ export class SiiraysReader {
       connectionString: this.#options.url,
       application_name: 'siirays-sync reconciler',
       types: TEXT_VALUES,
+      query_timeout: QUERY_MS,
     });
     return this.#client;
   }

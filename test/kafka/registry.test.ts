@@ -9,6 +9,7 @@ import { createRegistry } from '../../src/kafka/registry.ts';
 describe('the registry client', () => {
   const answers: ({ status: number; body: object } | null)[] = [];
   const hanging: ServerResponse[] = [];
+  let compatibilityLevel = 'BACKWARD';
   let server: Server;
   let url: string;
 
@@ -16,8 +17,9 @@ describe('the registry client', () => {
     server = createServer((request, response) => {
       request.resume();
       response.setHeader('content-type', 'application/json');
-      if (request.method === 'GET') {
-        response.end(JSON.stringify({ compatibilityLevel: 'BACKWARD' }));
+      if (request.method === 'PUT') compatibilityLevel = 'BACKWARD';
+      if (request.method !== 'POST') {
+        response.end(JSON.stringify({ compatibilityLevel }));
         return;
       }
       const answer = answers.shift();
@@ -49,6 +51,18 @@ describe('the registry client', () => {
     const registry = createRegistry({ url }, { answerMs: 50 });
     answers.push(null, null, null, { status: 200, body: { id: 7 } });
     await assert.rejects(registry.register('b-value', schema), /Timeout \(50ms\)/);
+    await registry.close();
+  });
+
+  it('goes on where it was killed between registering a subject and setting how it may evolve', async () => {
+    const registry = createRegistry({ url });
+    compatibilityLevel = 'NONE';
+    answers.push({ status: 200, body: { id: 8 } });
+    assert.equal(await registry.register('d-value', schema), 8);
+    assert.equal(compatibilityLevel, 'BACKWARD');
+    compatibilityLevel = 'FULL';
+    await assert.rejects(registry.register('e-value', schema), /FULL/, 'what somebody has set is left to them');
+    compatibilityLevel = 'BACKWARD';
     await registry.close();
   });
 

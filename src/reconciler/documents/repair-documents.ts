@@ -1,20 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import type { CompiledConnector } from '../../connector/compiled.ts';
 import { textArray } from '../../consumer/text-array.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
-import { createBackoff } from '../../retry/backoff.ts';
+import { insertMarks } from '../mark-documents.ts';
 import type { DocumentCandidate } from './document-candidate.ts';
 import { LETTER } from './document-state.ts';
 import type { ReplicaSession } from './replica-session.ts';
 import { rootIds } from './root-ids.ts';
 
-/** Documents looked at, and marks made, in one statement. */
+/** Documents looked at in one statement. */
 const PORTION = 1_000;
-/** How long marks that an open transaction of the consumer holds are waited for. */
-const PATIENCE_MS = 60_000;
-/** The lock was not had in time; a deadlock. */
-const HELD_UP = ['55P03', '40P01'];
 
 /**
  * Marks documents, so that the consumer projects and sends them anew whatever their hash says. What FASTAAPS refuses is
@@ -33,7 +27,7 @@ export async function repairDocuments(
     const reasons = await reasonsAgainst(session, connector, syncSchema, portion);
     for (const [id, reason] of reasons) left.set(id, reason);
     const marked = portion.map(({ key }) => key).filter((id) => !reasons.has(id));
-    if (marked.length > 0) await mark(session, syncSchema, marked);
+    if (marked.length > 0) await insertMarks((work) => session.use(work), syncSchema, marked);
   }
   return left;
 }
@@ -73,23 +67,4 @@ async function reasonsAgainst(
         ]),
     ]);
   });
-}
-
-/** The statement gives way to the consumer's transactions, which hold marks too, and comes again. */
-async function mark(session: ReplicaSession, syncSchema: string, ids: readonly string[]): Promise<void> {
-  const backoff = createBackoff({ minMs: 50, maxMs: 1_000 });
-  const deadline = performance.now() + PATIENCE_MS;
-  const insert = `INSERT INTO ${quoteIdentifier(syncSchema)}.mark (id, forced)
-    SELECT DISTINCT id, true FROM unnest($1::text[]) AS t(id) ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET forced = true`;
-  for (;;) {
-    try {
-      await session.use((client) => client.query(insert, [textArray(ids)]));
-      return;
-    } catch (error) {
-      const heldUp = error instanceof pg.DatabaseError && HELD_UP.includes(error.code ?? '');
-      if (!heldUp || performance.now() > deadline) throw error;
-      await sleep(backoff.next());
-    }
-  }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Request, Response } from 'express';
+import { goneSignal } from './gone.ts';
 import { Problem } from './problem.ts';
 
 const HEARTBEAT_MS = 15_000;
@@ -53,14 +54,12 @@ export class EventStream {
   /** Aborts when the reader is gone, or the server ends. */
   readonly signal: AbortSignal;
   readonly #response: Response;
-  readonly #gone = new AbortController();
   readonly #heartbeat: NodeJS.Timeout;
   #stuckSince: number | null = null;
 
   constructor(response: Response, ending: AbortSignal) {
     this.#response = response;
-    this.signal = AbortSignal.any([ending, this.#gone.signal]);
-    response.once('close', () => this.#gone.abort());
+    this.signal = AbortSignal.any([ending, goneSignal(response)]);
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS).unref();
   }
 

@@ -174,11 +174,11 @@ export class RunHistory {
 /** A run over all of a connector. */
 const WHOLE = `run.mode IN ('verify', 'repair')
   AND jsonb_typeof(coalesce(run.options -> 'ids', 'null')) = 'null'
-  AND jsonb_typeof(coalesce(run.options -> 'tables', 'null')) = 'null'`;
+  AND jsonb_typeof(coalesce(run.options -> 'tables', 'null')) = 'null'
+  AND jsonb_typeof(coalesce(run.options -> 'stopAfter', 'null')) = 'null'`;
 
 /** A run that has proven a whole connector equal. */
 const SUCCESS = `run.state IN ('equal', 'repaired') AND ${WHOLE}`;
 
 /** One that has looked at all of it, and so says how it stands. */
-const VERDICT = `run.state IN ('equal', 'repaired', 'differences') AND ${WHOLE}
-  AND jsonb_typeof(coalesce(run.options -> 'stopAfter', 'null')) = 'null'`;
+const VERDICT = `run.state IN ('equal', 'repaired', 'differences') AND ${WHOLE}`;

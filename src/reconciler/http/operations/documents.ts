@@ -3,6 +3,7 @@ import type { Request, Response } from 'express';
 import { withConnection } from '../../../postgres/borrowed-connection.ts';
 import { chosenConnector, ofPresent } from '../chosen-connector.ts';
 import { readDocument, versionTexts } from '../document-store.ts';
+import { drainSignal, goneSignal } from '../gone.ts';
 import { type ApiContext, json, type Operation, operation, problemOf } from '../operation.ts';
 import { notFound } from '../problem.ts';
 import * as schemas from '../schemas.ts';
@@ -41,10 +42,12 @@ export function documents({ services }: ApiContext): Operation[] {
       async handle({ request, response, params, query }) {
         const connector = chosenConnector(services.connectors, query.connector);
         const { id } = await stateOf(connector, params.id!);
+        // Few documents, one id's: held here, so that a slow reader holds no connection.
+        const versions: string[][] = [];
         await withConnection(services.pool, async (client) => {
-          const head = JSON.stringify({ connector: connector.name, id });
-          await sendVersions(request, response, head, versionTexts(client, connector.name, id));
+          for await (const pieces of versionTexts(client, connector.name, id)) versions.push(pieces);
         });
+        await sendVersions(request, response, JSON.stringify({ connector: connector.name, id }), versions);
       },
     }),
   ];
@@ -55,19 +58,19 @@ async function sendVersions(
   request: Request,
   response: Response,
   head: string,
-  versions: AsyncIterable<string[]>,
+  versions: readonly string[][],
 ): Promise<void> {
   response.status(200).type('application/json');
   if (request.method === 'HEAD') {
     response.end();
     return;
   }
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  const gone = goneSignal(response);
   let before = `${head.slice(0, -1)},"versions":[`;
-  for await (const pieces of versions) {
+  for (const pieces of versions) {
     for (const piece of [before, ...pieces]) {
-      if (!response.write(piece)) await once(response, 'drain', { signal: gone.signal });
+      gone.throwIfAborted();
+      if (!response.write(piece)) await once(response, 'drain', { signal: drainSignal(gone) });
     }
     before = ',';
   }

@@ -1,4 +1,5 @@
 import { chosenConnector, ofPresent } from '../chosen-connector.ts';
+import { goneSignal } from '../gone.ts';
 import { type ApiContext, json, type Operation, operation, problemOf } from '../operation.ts';
 import { invalid, Problem } from '../problem.ts';
 import * as schemas from '../schemas.ts';
@@ -32,13 +33,12 @@ export function positions({ services, signal }: ApiContext): Operation[] {
         const history = readHistory(params.history!);
         const lsn = readLsn(params.lsn!);
         const timeoutMs = (query.timeout ?? DEFAULT_SECONDS) * 1000;
-        const gone = new AbortController();
-        response.once('close', () => gone.abort());
-        const ending = AbortSignal.any([signal, gone.signal]);
+        const gone = goneSignal(response);
+        const ending = AbortSignal.any([signal, gone]);
         const outcome = await ofPresent(connector, () =>
           services.waitForPosition(connector.name, history, lsn, timeoutMs, ending),
         ).catch((error) => {
-          if (gone.signal.aborted || request.socket.destroyed) return null;
+          if (gone.aborted || request.socket.destroyed) return null;
           if (signal.aborted) throw new Problem(503, 'the server is ending', { headers: { 'Retry-After': '5' } });
           throw error;
         });

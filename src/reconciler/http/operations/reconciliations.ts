@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { IdempotencyConflict, NotResumable } from '../../runs/run-errors.ts';
 import { ENDED, type Run, RunConflict } from '../../types.ts';
 import type { EventStream } from '../event-streams.ts';
+import { drainSignal, goneSignal } from '../gone.ts';
 import { type ApiContext, json, type Operation, operation, problemOf } from '../operation.ts';
 import { Polled } from '../polled.ts';
 import { invalid, notFound, Problem } from '../problem.ts';
@@ -252,14 +253,14 @@ async function sendLines(
     response.end();
     return;
   }
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  const gone = goneSignal(response);
   let after: number | undefined;
   do {
     const { differences, next } = await page(after);
     const lines = differences.map((one) => `${JSON.stringify(one)}\n`).join('');
-    if (!response.write(lines)) await once(response, 'drain', { signal: gone.signal });
+    gone.throwIfAborted();
+    if (!response.write(lines)) await once(response, 'drain', { signal: drainSignal(gone) });
     after = next ?? undefined;
-  } while (after !== undefined && !gone.signal.aborted);
+  } while (after !== undefined);
   response.end();
 }
