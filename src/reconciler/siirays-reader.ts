@@ -24,8 +24,6 @@ const READING = {
   client_connection_check_interval: '5s',
   jit: 'off',
 };
-/** A server, or what stands before it, that answers nothing for so long is given up. */
-const QUERY_MS = 330_000;
 /** A read that takes so much longer than its aim says that SIIRAyS is loaded: the rest after it is as long again. */
 const LOADED = 2;
 
@@ -100,7 +98,6 @@ export class SiiraysReader {
       connectionString: this.#options.url,
       application_name: 'siirays-sync reconciler',
       types: TEXT_VALUES,
-      query_timeout: QUERY_MS,
     });
     return this.#client;
   }

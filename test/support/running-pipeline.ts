@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { request } from 'undici';
 import { type Stack, type StackOptions, startStack } from '../../embedded/stack.ts';
@@ -15,6 +16,8 @@ import {
 } from '../connector/reference-projection.ts';
 import { tempDir } from './temp-dir.ts';
 import { until } from './until.ts';
+
+const START_MS = 120_000;
 
 /** The SIIRAyS commit that FASTAAPS says its set equals. */
 interface Position {
@@ -77,7 +80,7 @@ export class RunningPipeline {
       dir.remove();
     });
     if (!(options.without?.includes('consumer') || options.without?.includes('producer'))) {
-      await stack.firstLoad();
+      await Promise.race([stack.firstLoad(), tooLate('the first load')]);
     }
     siirays = await connect({ connectionString: stack.endpoints.siirays, ...settings });
     return new RunningPipeline(stack, siirays, sync);
@@ -161,6 +164,12 @@ export class RunningPipeline {
     const { rows } = await this.sync.query<{ id: string }>('SELECT id FROM epsa_sync.dead_letter');
     return rows.map((row) => row.id);
   }
+}
+
+/** What happens at a file's top level is under no test's limit. */
+async function tooLate(what: string): Promise<never> {
+  await sleep(START_MS, undefined, { ref: false });
+  throw new Error(`waited ${START_MS / 1000} s in vain for ${what}`);
 }
 
 /** jsonb keeps a number's digits but writes no exponent: on both sides numbers are written as jsonb writes them. */
