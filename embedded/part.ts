@@ -109,7 +109,7 @@ export class Part {
     const child = this.#child;
     if (child) {
       child.kill(signal);
-      const late = setTimeout(() => killGroup(child), this.#options.stopWithinMs);
+      const late = setTimeout(() => killGroup(child.pid), this.#options.stopWithinMs);
       await this.#ended;
       clearTimeout(late);
     }
@@ -133,7 +133,7 @@ export class Part {
     this.#child = child;
     this.#ended = new Promise((resolve) => {
       const end = (how: string): void => {
-        killGroup(child);
+        killGroup(child.pid);
         this.#child = undefined;
         resolve(how);
       };
@@ -192,16 +192,16 @@ export class Part {
   async #endLateLaunch(): Promise<void> {
     const child = this.#child;
     if (!child) return;
-    killGroup(child);
+    killGroup(child.pid);
     await this.#ended;
   }
 }
 
-/** Ends what is left of a part's process group. */
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+/** Ends what is left of a part's process group, by the id of its process. */
+export function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
   try {
-    process.kill(-child.pid, 'SIGKILL');
+    process.kill(-pid, 'SIGKILL');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }

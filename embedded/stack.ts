@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Part, PartChange } from './part.ts';
+import { killGroup, type Part, type PartChange } from './part.ts';
 import { urlsOf } from './postgres-server.ts';
 import { writeJson } from './stack/atomic-file.ts';
 import { makeDatabases } from './stack/databases.ts';
@@ -168,7 +168,7 @@ export class Stack {
   async #endStarting(): Promise<void> {
     const known = new Set([...this.#parts.values()].map((part) => part.pid));
     const starting = this.#processes.pids().filter((pid) => !known.has(pid));
-    for (const pid of starting) killProcessGroup(pid);
+    for (const pid of starting) killGroup(pid);
     const deadline = Date.now() + KILLED_WITHIN_MS;
     while (starting.some(isThere) && Date.now() < deadline) await sleep(20);
   }
@@ -244,14 +244,6 @@ function endpointsOf(ports: Ports, secrets: Secrets): Endpoints {
     reconcilerAuth: `${OPERATOR_USERNAME}:${secrets.operator}`,
     reconcilerViewerAuth: `${VIEWER_USERNAME}:${secrets.viewer}`,
   };
-}
-
-function killProcessGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
 }
 
 function isThere(pid: number): boolean {

@@ -18,7 +18,6 @@ export interface Standing {
   delivered: (Point & { lsn: Lsn }) | null;
   /** Why the replica stands still, if it does. */
   frozen: string | null;
-  paused: boolean;
 }
 
 /** How often the standing is looked at while somebody waits. */
@@ -34,7 +33,6 @@ interface Row {
   request_reason: string | null;
   requested: boolean;
   staging: boolean;
-  paused: boolean;
 }
 
 /** Reads where a connector stands. @param schema its bookkeeping schema, e.g. epsa_sync */
@@ -43,7 +41,7 @@ export async function readStanding(client: pg.ClientBase | pg.Pool, schema: stri
   const { rows } = await client.query<Row>(
     `SELECT c.history, c.seq::text, c.lsn::text, d.history AS delivered_history, d.seq::text AS delivered_seq,
        d.lsn::text AS delivered_lsn, c.request_reason, c.request_id IS NOT NULL AS requested,
-       c.staging_id IS NOT NULL AS staging, c.paused
+       c.staging_id IS NOT NULL AS staging
      FROM ${s}.checkpoint AS c CROSS JOIN ${s}.delivery AS d`,
   );
   const row = rows[0]!;
@@ -51,7 +49,6 @@ export async function readStanding(client: pg.ClientBase | pg.Pool, schema: stri
     applied: pointOf(row.history, row.seq, row.lsn),
     delivered: pointOf(row.delivered_history, row.delivered_seq, row.delivered_lsn),
     frozen: frozenReason(row),
-    paused: row.paused,
   };
 }
 

@@ -13,6 +13,17 @@ import { RunningStart } from './running-start.ts';
 
 const EPSAS = '20';
 const STOP_WITHIN_MS = 8000;
+const PARTS = [
+  'siirays',
+  'postgres',
+  'kafka',
+  'registry',
+  'pgbouncer',
+  'fastaaps',
+  'producer',
+  'consumer',
+  'reconciler',
+];
 
 async function inSiirays(
   endpoints: Endpoints,
@@ -82,17 +93,7 @@ describe('npm start', () => {
     const [row] = await inSiirays(endpoints, 'SELECT count(*)::int AS epsas FROM epsa');
     assert.equal(row!.epsas, Number(EPSAS));
     assert.ok((await fastaapsNames(endpoints)).length > Number(EPSAS) / 2);
-    for (const part of [
-      'siirays',
-      'postgres',
-      'kafka',
-      'registry',
-      'pgbouncer',
-      'fastaaps',
-      'producer',
-      'consumer',
-      'reconciler',
-    ]) {
+    for (const part of PARTS) {
       assert.match(
         running.output,
         new RegExp(`^  ${part} +127.0.0.1:\\d+ .* process ${running.processes()[part]}$`, 'm'),
@@ -118,17 +119,7 @@ describe('npm start', () => {
     assert.match(second.stderr, new RegExp(`already runs .*process ${running.chain().supervisor}`));
   });
 
-  for (const name of [
-    'siirays',
-    'postgres',
-    'kafka',
-    'registry',
-    'pgbouncer',
-    'fastaaps',
-    'producer',
-    'consumer',
-    'reconciler',
-  ]) {
+  for (const name of PARTS) {
     it(`starts ${name} again on its port when it is killed, and the pipeline goes on`, async () => {
       const ports = JSON.parse(readFileSync(join(dir.path, 'ports.json'), 'utf8')) as Record<string, number>;
       const pid = running.processes()[name]!;

@@ -9,7 +9,7 @@ import type { Cursor, RunOptions, RunRecorder } from '../../src/reconciler/types
 
 const STANDING = {
   ...{ history: 1, seq: '5', lsn: '0/5', delivered_history: 1, delivered_seq: '5', delivered_lsn: '0/5' },
-  ...{ request_reason: null, requested: false, staging: false, paused: false },
+  ...{ request_reason: null, requested: false, staging: false },
 };
 
 /** A comparison that suspects nothing, in two ranges. */
