@@ -10,8 +10,8 @@ export type Environment = Record<string, string | undefined>;
 
 const HOST = '127.0.0.1';
 
-/** What the stack itself sets: a value from the surrounding shell would point a part to somewhere else. */
-const OWN = /^(SIIRAYS|SYNC|KAFKA|REGISTRY|FASTAAPS|METRICS|HTTP|API|RECONCILE|INSTANCE|CONNECTORS?)_?/;
+/** What the stack itself sets: a value from the surrounding shell would point a part to somewhere else. Schedules pass, to be tried. */
+const OWN = /^(SIIRAYS|SYNC|KAFKA|REGISTRY|FASTAAPS|METRICS|HTTP|API|INSTANCE|CONNECTORS?)_?/;
 
 /** Unsets those variables of this process for a child. */
 export function withoutOwn(): Environment {
