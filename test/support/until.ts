@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
 
 /**
@@ -9,7 +10,7 @@ export async function until<T>(condition: () => Promise<T> | T, what: string, wi
   while (true) {
     const value = await condition();
     if (value) return value;
-    if (Date.now() > deadline) throw new Error(`waited ${withinMs / 1000} s in vain for ${what}`);
+    if (Date.now() > deadline) assert.fail(`waited ${withinMs / 1000} s in vain for ${what}`);
     await wait(20);
   }
 }
