@@ -46,11 +46,16 @@ export class ChangesDelivery implements DeliveryAdapter {
       this.ignoredUnexpectedly = 0;
       this.uncertain = [];
     }
-    return roundFromSnapshot(this.context, (client, pending) => this.fromSnapshot(client, pending));
+    const { client: fastaaps, connector, signal } = this.context;
+    // Beside what takes as long: deliveries need not wait for it.
+    const theirs = fastaaps.getPosition(connector.target, { signal });
+    theirs.catch(() => undefined);
+    return roundFromSnapshot(this.context, async (client, pending) => this.fromSnapshot(client, pending, await theirs));
   }
 
-  private async fromSnapshot(client: pg.ClientBase, pending: Deliverable): Promise<Round> {
+  private async fromSnapshot(client: pg.ClientBase, pending: Deliverable, theirs: Position | null): Promise<Round> {
     const { projected, delivered } = pending;
+    if (this.guard.hasStrayed(theirs, delivered, this.uncertain.length > 0)) return { kind: 'again' };
     if (!(await this.guard.fit(pending))) return { kind: 'idle' };
     if (pending.documents === 0) {
       const same =

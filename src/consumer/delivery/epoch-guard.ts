@@ -1,3 +1,4 @@
+import type { Position } from '../../fastaaps/types.ts';
 import { withConnection } from '../../postgres/borrowed-connection.ts';
 import type { Acknowledgement } from './acknowledge.ts';
 import type { DeliveryContext } from './delivery.ts';
@@ -18,6 +19,8 @@ export class EpochGuard {
   private raised = false;
   /** Until when marks that we have made are waited for. */
   private awaitMarksUntil: number | undefined;
+  /** The position that FASTAAPS told when it was compared: it says the same until the next changeset. */
+  private compared: string | undefined;
 
   constructor(context: DeliveryContext, acknowledgement: Acknowledgement) {
     this.context = context;
@@ -37,7 +40,36 @@ export class EpochGuard {
     this.raised = true;
     if (pending.projected === null) return false;
     if (standing !== 'equal') await this.compare(standing, null);
+    this.compared = JSON.stringify(theirs);
     this.checked = true;
+    return true;
+  }
+
+  /**
+   * Whether FASTAAPS stands elsewhere than at the changeset that it acknowledged last: it was restored or emptied while we
+   * work, or another has written. Then the next check compares all. Each changeset hides where it came upon such a set,
+   * so that this is asked before every one.
+   * @param uncertain whether we do not know the outcome of an attempt, so that a later position is no surprise
+   */
+  hasStrayed(theirs: Position | null, delivered: Pending['delivered'], uncertain: boolean): boolean {
+    const { health, log, counters } = this.context;
+    const standing = standingOf(theirs, delivered);
+    if (standing === 'equal') {
+      this.compared = undefined;
+      health.ready('documents', true);
+      return false;
+    }
+    if (standing === 'ahead' && uncertain) return false;
+    if (this.compared === JSON.stringify(theirs)) return false;
+    const reason =
+      theirs === null
+        ? 'FASTAAPS has been emptied'
+        : `FASTAAPS is ${standing} of what it acknowledged: it was ${standing === 'behind' ? 'restored' : 'written by another'}`;
+    health.ready('documents', false, `${reason}; its documents are compared and mended`);
+    counters.strayed.inc();
+    log.warn({ event: 'fastaaps_strayed', standing, theirs, delivered }, reason);
+    this.checked = false;
+    this.raised = false;
     return true;
   }
 
@@ -47,6 +79,7 @@ export class EpochGuard {
     const theirs = await fastaaps.getPosition(connector.target, { signal });
     const pending = await readPending(pool, schema);
     await this.compare(`${ignored} documents ignored`, Math.max(pending.epoch, theirs?.epoch ?? 0) + 1);
+    this.compared = JSON.stringify(theirs);
   }
 
   /** Whether what is pending can go as it stands. What cannot is marked, and gets new versions by the next projection. */
@@ -76,13 +109,14 @@ export class EpochGuard {
   }
 
   private async compare(why: string, raiseTo: number | null): Promise<void> {
-    const { pool, schema, client: fastaaps, connector, signal, log } = this.context;
+    const { pool, schema, client: fastaaps, connector, signal, log, health } = this.context;
     const marked = await withConnection(pool, async (client) => {
       await loadVersions(client, fastaaps, connector.target, signal);
       return markDifferences(client, schema, connector, this.acknowledgement, raiseTo);
     });
     if (raiseTo !== null) this.logRaised(raiseTo, why);
     log.info({ event: 'documents_compared', why, marked }, 'compared with what FASTAAPS holds');
+    if (marked === 0) health.ready('documents', true);
     this.awaitMarks();
   }
 

@@ -9,6 +9,7 @@ export interface DeliveryMetrics {
   retries: Counter<'kind'>;
   deadLetters: Counter;
   epochsRaised: Counter;
+  strayed: Counter;
   /** From the commit in SIIRAyS to FASTAAPS's acknowledgement. */
   delay: Histogram;
   /** From the first byte of the request to the last of the answer. */
@@ -34,6 +35,10 @@ export function deliveryMetrics(registry: Registry): DeliveryMetrics {
     retries: counter('delivery_failures_total', 'Deliveries that failed and are tried again.', ['kind']),
     deadLetters: counter('documents_refused_total', 'Documents that FASTAAPS refused.'),
     epochsRaised: counter('epochs_raised_total', 'Times that the epoch was raised above what FASTAAPS has.'),
+    strayed: counter(
+      'fastaaps_strayed_total',
+      'Times that FASTAAPS was found restored, emptied or written by another.',
+    ),
     delay: histogram('delivery_delay_seconds', 'From the commit in SIIRAyS to the acknowledgement of FASTAAPS.'),
     duration: histogram('delivery_duration_seconds', 'How long a changeset takes to send.'),
   };

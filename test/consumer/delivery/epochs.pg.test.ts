@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { startProxy } from '../../fastaaps/proxy.ts';
 import { document, header, post, startReference, TARGET, upsert } from '../../fastaaps/reference.ts';
@@ -98,6 +99,43 @@ describe('epochs: our versions are above all that FASTAAPS has', () => {
     assert.deepEqual(await second.documents(), truthOf(bookkeeping));
     assert.equal(second.delivered()[0]?.documents, 4, 'the fourth document was as it should be');
     assert.equal(events(second, 'epoch_raised').length, 0);
+  });
+
+  it('notices at once that FASTAAPS was emptied or restored while it runs, and before the next changeset hides it', async () => {
+    const service = await startReference();
+    const bookkeeping = await startBookkeeping();
+    const database = new pg.Client({ connectionString: service.databaseUrl });
+    await database.connect();
+    const rig = startDelivery(bookkeeping, service.url);
+    await bookkeeping.commit(documents([1, 2, 3], 'a'));
+    await rig.settled();
+    await database.query(
+      'CREATE TABLE saved AS TABLE document; CREATE TABLE saved_position AS TABLE changeset_position',
+    );
+    await bookkeeping.commit({ ...documents([1, 4], 'b'), 2: null });
+    await rig.settled();
+
+    await database.query('TRUNCATE document, changeset_position');
+    await until(async () => (await rig.documents()).length > 0, 'the emptied set to be filled without a commit');
+    await rig.settled();
+    assert.deepEqual(await rig.documents(), truthOf(bookkeeping));
+    assert.match(String(events(rig, 'fastaaps_strayed')[0]?.msg), /emptied/);
+
+    await database.query(`BEGIN; TRUNCATE document, changeset_position;
+      INSERT INTO document (collection, db_tag, id, epoch, version, document)
+        SELECT collection, db_tag, id, epoch, version, document FROM saved;
+      INSERT INTO changeset_position TABLE saved_position; COMMIT`);
+    // The changeset itself would make FASTAAPS's position ours again.
+    await bookkeeping.commit(documents([3], 'c'));
+    rig.delivery.wake();
+    await until(async () => isDeepStrictEqual(await rig.documents(), truthOf(bookkeeping)), 'the restored set mended');
+    await rig.settled();
+    assert.equal(events(rig, 'fastaaps_strayed').length, 2, 'each is told once');
+    assert.match(String(events(rig, 'fastaaps_strayed')[1]?.msg), /restored/);
+    assert.match(await rig.metrics.metrics(), /siirays_sync_fastaaps_strayed_total 2/);
+    await until(() => rig.ready.get('documents')?.ok, 'ready again');
+    assert.equal(events(rig, 'epoch_raised').length, 0);
+    await database.end();
   });
 
   it('does not send rows of an older epoch, or without a body, but has them made anew', async () => {
