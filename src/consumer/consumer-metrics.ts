@@ -15,6 +15,8 @@ export interface ConsumerMetrics {
   queuedBytes: Gauge;
   behindMessages: Gauge;
   snapshotState: Gauge;
+  /** Times that the replica could not go on and a full snapshot was asked for. */
+  frozen: Counter;
   restarts: Counter;
 }
 
@@ -64,6 +66,11 @@ export function createConsumerMetrics(registry: Registry): ConsumerMetrics {
     snapshotState: new Gauge({
       name: name('snapshot_state'),
       help: '0 none, 1 a full snapshot is asked for, 2 it is being filled in.',
+      registers,
+    }),
+    frozen: new Counter({
+      name: name('replica_frozen_total'),
+      help: 'Times that the replica could not go on and a full snapshot was asked for.',
       registers,
     }),
     restarts: new Counter({

@@ -19,6 +19,7 @@ import { missingTables } from './snapshot.ts';
 import type { SnapshotSignals } from './snapshot-signals.ts';
 import { groupOf } from './topic-offsets.ts';
 import { startTopicReader } from './topic-reader.ts';
+import { watchTopic } from './topic-watch.ts';
 
 export interface FollowOptions extends PipelineOptions {
   schemas: ConnectorSchemas;
@@ -119,12 +120,17 @@ export async function follow(options: FollowOptions): Promise<void> {
     onLost: fail,
   });
   metrics.snapshotState.set(merge.awaited ? 1 : applier.isStaging ? 2 : 0);
+  const ended = new AbortController();
+  const watched = AbortSignal.any([stop, ended.signal]);
+  void watchTopic({ kafka: options.kafka, topics, merge, log, signal: watched, onBroken: fail });
+  const frozen = checkpoint.request?.reason ?? 'a full snapshot is being filled in';
   health.ready('consumer', true);
   log.info({ event: 'consumer_follows', seq: checkpoint.position?.seq, awaited: merge.awaited }, 'reading');
   try {
     delivery.wake();
     while (!stop.aborted) {
       health.live();
+      health.ready('replica', merge.awaited === null && !applier.isStaging, `frozen until a full snapshot: ${frozen}`);
       const outcome = (await applier.next()) ?? (await applier.idle());
       if (outcome?.projected) delivery.wake();
       await asking.look();
@@ -136,6 +142,7 @@ export async function follow(options: FollowOptions): Promise<void> {
     }
     if (!signal.aborted) throw stop.reason;
   } finally {
+    ended.abort();
     await Promise.all([delivery.stop(), reader.stop()]);
   }
 }

@@ -117,6 +117,11 @@ export class Merge {
     return this.#unit !== null;
   }
 
+  /** The last unit that was handed out whole. */
+  get position(): { history: number; seq: bigint } | null {
+    return this.#position;
+  }
+
   /** The snapshot that is still waited for. */
   get awaited(): string | null {
     return this.#awaited;

@@ -17,6 +17,7 @@ import { type Checkpoint, CheckpointStore } from './checkpoint.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { follow } from './follow.ts';
+import { restoreLostRows } from './lost-rows.ts';
 import { PAUSED, Paused, PauseSwitch } from './pause.ts';
 import { loadReplica, type Replica } from './replica.ts';
 import { type ConnectorSchemas, collectionName, connectorSchemas } from './replica-names.ts';
@@ -74,6 +75,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const lease = await connect({ connectionString: config.syncUrl, application_name: 'siirays-sync:lease' });
   atEnd('lease session', () => disconnect(lease));
   await migrate(lease, MIGRATIONS, schemas.sync);
+  if (await restoreLostRows(lease, schemas.sync)) {
+    log.error({ event: 'checkpoint_lost' }, 'the checkpoint was lost: a full snapshot will be asked for');
+  }
   const token = await acquireToken(lease, {
     syncSchema: schemas.sync,
     instanceId: config.instanceId,
@@ -119,7 +123,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   const replica = await loadReplica(client, connector, schemas);
   const store = new CheckpointStore(schemas.sync, token);
   const freeze = (reason: string, staging: boolean) =>
-    freezeReplica(client, store, kafka, read, reason, staging, context);
+    freezeReplica(client, store, kafka, read, reason, staging, options);
   const checkpoint = await startingPoint(
     client,
     store,
@@ -187,12 +191,13 @@ async function freezeReplica(
   topics: readonly string[],
   reason: string,
   staging: boolean,
-  { log }: ProcessContext,
+  { context: { log }, metrics }: PipelineOptions,
 ): Promise<void> {
   const ranges = await readTopicRanges(kafka, topics);
   const offsets = new Map([...ranges].map(([topic, { high }]) => [topic, high]));
   const id = randomUUID();
   await requestSnapshot(client, store, { id, offsets, reason }, staging);
+  metrics.frozen.inc();
   log.warn(
     { event: 'replica_frozen', request: id, reason },
     `the replica stands still until a full snapshot: ${reason}`,

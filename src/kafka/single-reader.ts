@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { deleteGroups } from './admin.ts';
+import { patiently } from './patience.ts';
 
 /**
  * A broker that has just started is still loading its coordinator; then, and only then, the client starts again by
@@ -26,7 +27,8 @@ export interface SingleReader {
 
 /**
  * Reads one topic (one partition) from an offset on, committed transactions only. kafkajs knows no reading without a
- * group, so each reader has one of its own, which is deleted at its end.
+ * group, so each reader has one of its own, which is deleted at its end. A topic that ends before the offset was made
+ * anew: it is read from its beginning; one that is made anew meanwhile ends the reader.
  * @param onMessages called in order; what it throws, or the client's end, goes to `onError`, once
  */
 export async function readTopic(options: {
@@ -36,7 +38,9 @@ export async function readTopic(options: {
   onMessages(messages: KafkaMessage[]): void;
   onError(error: unknown): void;
 }): Promise<SingleReader> {
-  const { kafka, topic, from } = options;
+  const { kafka, topic } = options;
+  const from = BigInt(options.from) > (await offsetsOf(kafka, topic)).high ? '0' : options.from;
+  let next = BigInt(from);
   const groupId = `${topic}.reader.${randomUUID()}`;
   const consumer = kafka.consumer({
     groupId,
@@ -62,6 +66,8 @@ export async function readTopic(options: {
     eachBatch: async ({ batch }) => {
       if (failed) return;
       try {
+        if (BigInt(batch.highWatermark) < next) throw new Error(`topic ${topic} was made anew`);
+        next = BigInt(batch.lastOffset()) + 1n;
         // Below the start there is nothing of ours: a batch can begin earlier than the offset asked for.
         options.onMessages(batch.messages.filter((message) => BigInt(message.offset) >= BigInt(from)));
       } catch (error) {
@@ -87,24 +93,26 @@ export async function readTopic(options: {
  * commit markers and aborted records take offsets too.
  */
 export async function lastRecord(kafka: Kafka, topic: string, timeoutMs: number): Promise<KafkaMessage | null> {
-  const admin = kafka.admin();
-  await admin.connect();
-  let low: bigint;
-  let high: bigint;
-  try {
-    const offsets = (await admin.fetchTopicOffsets(topic))[0];
-    if (!offsets) throw new Error(`topic ${topic} has no partition`);
-    low = BigInt(offsets.low);
-    high = BigInt(offsets.high);
-  } finally {
-    await admin.disconnect();
-  }
+  const { low, high } = await offsetsOf(kafka, topic);
   for (let step = 20n; high > low; step *= 16n) {
-    const from = high - step > low ? high - step : low;
+    let from = high - step;
+    if (from < low) from = low;
     const found = await lastIn(kafka, topic, from, high, timeoutMs);
     if (found || from === low) return found;
   }
   return null;
+}
+
+async function offsetsOf(kafka: Kafka, topic: string): Promise<{ low: bigint; high: bigint }> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const offsets = (await patiently(() => admin.fetchTopicOffsets(topic)))[0];
+    if (!offsets) throw new Error(`topic ${topic} has no partition`);
+    return { low: BigInt(offsets.low), high: BigInt(offsets.high) };
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 /** The last committed record in [from, high), found by reading until the end is reached. */
