@@ -85,15 +85,24 @@ async function applyKeyed(
   touched: TouchedRows | null,
 ): Promise<void> {
   const { shape } = table;
-  const { whole, partial, lacking } = await withoutPlaceholders(client, table, change.upserts);
-  const deletes = change.deletes.length > 0;
+  const { whole, partial, lacking } = await withoutPlaceholders(client, table, change);
+  let deletes = change.deletes.length > 0;
   const writes = whole.length > 0 ? shape.columns.map((_, place) => place) : null;
-  const mark = touched?.mark ?? null;
+  let mark = touched?.mark ?? null;
+  if (deletes && writes && table.looseKey) {
+    // A deleted key may be a written one in another text, and one statement touches a row once only.
+    await run(client, {
+      statement: keyedStatement(table, { mark, deletes, writes: null }),
+      values: [...(touched?.values ?? []), ...columnArrays(change.deletes, shape.key.length)],
+    });
+    mark = null;
+    deletes = false;
+  }
   if (mark || deletes || writes) {
     await run(client, {
       statement: keyedStatement(table, { mark, deletes, writes }),
       values: [
-        ...(touched?.values ?? []),
+        ...(mark ? touched!.values : []),
         ...(deletes ? columnArrays(change.deletes, shape.key.length) : []),
         ...(writes
           ? columnArrays(
@@ -130,22 +139,25 @@ interface PartialGroup {
 
 /**
  * Parts rows by what is to be done about their placeholders. The values of a row that has moved to another key stand
- * under the old one: they are read here, before anything is changed. A row with placeholders that stays where it is keeps
- * its values in the database: only its other columns are written.
+ * under the old one: they are read here, before anything is changed; where they are missing there, or NULL, which an
+ * unchanged TOASTed value never is, they are lacking. A row with placeholders that stays where it is keeps its values in
+ * the database: only its other columns are written.
  */
-async function withoutPlaceholders(client: pg.ClientBase, table: ReplicaTable, rows: readonly FoldedRow[]) {
+async function withoutPlaceholders(client: pg.ClientBase, table: ReplicaTable, { upserts, deletes }: KeyedChange) {
+  // Where a deleted key may be the same in another text, no row is certain to stay where it is.
+  const stays = !(table.looseKey && deletes.length > 0);
   const whole: WholeRow[] = [];
   const groups = new Map<string, PartialGroup>();
   const moved: FoldedRow[] = [];
   const lacking: string[][] = [];
-  for (const folded of rows) {
+  for (const folded of upserts) {
     const { key, row, source } = folded;
     if (!row.includes(UNCHANGED)) {
       whole.push(folded as WholeRow);
     } else if (source === null) {
       lacking.push(key);
       whole.push({ key, row: row.map((cell) => (cell === UNCHANGED ? null : cell)) });
-    } else if (source.some((part, i) => part !== key[i])) {
+    } else if (!stays || source.some((part, i) => part !== key[i])) {
       moved.push(folded);
     } else {
       const places = row.flatMap((cell, place) => (cell === UNCHANGED ? [] : [place]));
@@ -176,11 +188,14 @@ async function readMoved(client: pg.ClientBase, table: ReplicaTable, moved: read
     types: TEXT_VALUES,
   });
   const values = new Map(rows.map(([n, ...found]) => [Number(n) - 1, found]));
-  const lacking = moved.flatMap(({ key }, i) => (values.has(i) ? [] : [key]));
-  const filled = moved.map(({ key, row }, i) => ({
-    key,
-    row: row.map((cell, place) => (cell === UNCHANGED ? (values.get(i)?.[places.indexOf(place)] ?? null) : cell)),
-  }));
+  const lacking: string[][] = [];
+  const filled = moved.map(({ key, row }, i) => {
+    const found = row.map((cell, place) =>
+      cell === UNCHANGED ? (values.get(i)?.[places.indexOf(place)] ?? null) : cell,
+    );
+    if (found.some((cell, place) => cell === null && row[place] === UNCHANGED)) lacking.push(key);
+    return { key, row: found };
+  });
   return { rows: filled, lacking };
 }
 

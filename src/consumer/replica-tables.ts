@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { CompiledConnector, PlacedTable, Placement, TableRef } from '../connector/compiled.ts';
 import type { TableShape } from '../kafka/change-event.ts';
 import { quoteIdentifier } from '../postgres/identifier.ts';
+import { isLooselyEqual } from '../postgres/loose-equality.ts';
 import { replicaTypes } from './column-types.ts';
 import { type ConnectorSchemas, collectionName, fittingName, replicaRelation } from './replica-names.ts';
 import { ShapeChanged } from './shape-difference.ts';
@@ -15,6 +16,8 @@ export interface ReplicaTable {
   readonly types: readonly string[];
   /** Names of the two columns that a table without a key has in addition; null where there is a key. */
   readonly counted: { readonly hash: string; readonly count: string } | null;
+  /** Whether two keys of other texts may be one key here, such as the numerics 1 and 1.0. */
+  readonly looseKey: boolean;
 }
 
 /** The tables of one side (live or staging): what exists, and how to make what does not. */
@@ -88,11 +91,13 @@ export class ReplicaTables {
     return table;
   }
 
-  #describe(shape: TableShape, types: ReadonlyMap<string, string>): ReplicaTable {
+  #describe(shape: TableShape, known: ReadonlyMap<string, string>): ReplicaTable {
+    const types = shape.columns.map((column) => known.get(column.type)!);
     return {
       shape,
       relation: replicaRelation(this.schema, shape),
-      types: shape.columns.map((column) => types.get(column.type)!),
+      types,
+      looseKey: shape.key.some((place) => isLooselyEqual(types[place]!)),
       counted: shape.key.length > 0 ? null : { hash: freeName(shape, '_hash'), count: freeName(shape, '_count') },
     };
   }

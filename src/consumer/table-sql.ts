@@ -39,12 +39,15 @@ function deleteSql(table: ReplicaTable, from: number): string {
   return `DELETE FROM ${table.relation} AS t USING ${unnested(from, key.length)} WHERE ${keyEquals(key)}`;
 }
 
-/** Columns that are not written keep their value in a row that exists, and are NULL in one that does not. */
+/**
+ * Columns that are not written keep their value in a row that exists, and are NULL in one that does not. A key that may
+ * be equal in another text is written too, so that the row has SIIRAyS's.
+ */
 function upsertSql(table: ReplicaTable, writes: readonly number[], from: number): string {
-  const { shape, relation, types } = table;
+  const { shape, relation, types, looseKey } = table;
   const name = (place: number) => quoteIdentifier(shape.columns[place]!.name);
   const set = writes
-    .filter((place) => !shape.key.includes(place))
+    .filter((place) => looseKey || !shape.key.includes(place))
     .map((place) => `${name(place)} = EXCLUDED.${name(place)}`);
   return `INSERT INTO ${relation} AS t (${writes.map(name).join(', ')})
 SELECT ${writes.map((place, i) => value(i, types[place]!)).join(', ')} FROM ${unnested(from, writes.length)}

@@ -185,8 +185,9 @@ export class ChangeStream {
     const lsn = formatLsn(this.#position.end_lsn);
     this.#writeBegin('chunk');
     if (truncate) this.#event('t', writer, null, null, lsn);
-    for (const row of rows) this.#event('r', writer, null, row, lsn);
+    // First, since a key that is there in another text only is told as both: the old text goes, the row comes.
     for (const row of absent) this.#event('d', writer, row, null, lsn);
+    for (const row of rows) this.#event('r', writer, null, row, lsn);
     const events = this.#transaction.total;
     this.#writeEnd('chunk', this.#position.end_lsn, { requests });
     return events;

@@ -23,6 +23,8 @@ export type Range =
 export interface ReadResult extends ChunkRead {
   /** Asked-for keys that no row has, as rows of nothing but the key. */
   absent: Tuple[];
+  /** How many of the asked-for keys are none of the table in its shape of now. */
+  unfit: number;
   /** Key of the last row, for the next chunk. */
   lastKey: string[] | null;
   /** Whether the table's end was reached. */
@@ -69,8 +71,7 @@ export class ChunkReader {
   /**
    * One chunk. The lock (on the partitions too) is taken before the snapshot: a rewriting ALTER TABLE in between would
    * show an empty table. The barrier is read last, so that every commit that the snapshot sees lies below it.
-   * @throws TableNotPublished; TableTooNew; UnfitKeys; PostgreSQL's 55P03 where the lock was not to be had in time, 22xxx where a key
-   * is no value of its column's type
+   * @throws TableNotPublished; TableTooNew; UnfitKeys; PostgreSQL's 55P03 where the lock was not to be had in time
    */
   async read(schema: string, table: string, range: Range): Promise<ReadResult> {
     const { publication, publicationStart, lockTimeoutMs } = this.#options;
@@ -88,10 +89,10 @@ export class ChunkReader {
         throw new TableTooNew(`transactions that are older than the publication of ${schema}.${table} are still open`);
       }
       const shape = shapeOfCatalog(described);
-      const { rows, absent, lastKey, complete } = await this.#rows(client, described, shape, range);
+      const found = await this.#rows(client, described, shape, range);
       const { rows: last } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
       await client.query('COMMIT');
-      return { shape, rows, absent, snapshot, barrier: parseLsn(last[0]!.lsn), lastKey, complete };
+      return { ...found, shape, snapshot, barrier: parseLsn(last[0]!.lsn) };
     } catch (error) {
       await this.close();
       throw error;
@@ -130,22 +131,22 @@ export class ChunkReader {
     table: CatalogTable,
     { key, fingerprint }: TableShape,
     range: Range,
-  ): Promise<Pick<ReadResult, 'rows' | 'absent' | 'lastKey' | 'complete'>> {
+  ): Promise<Pick<ReadResult, 'rows' | 'absent' | 'unfit' | 'lastKey' | 'complete'>> {
     const { chunkRows, chunkBytes } = this.#options;
     if (key.length === 0) {
-      return { rows: await readWhole(client, table, chunkBytes), absent: [], lastKey: null, complete: true };
+      return { rows: await readWhole(client, table, chunkBytes), absent: [], unfit: 0, lastKey: null, complete: true };
     }
     if (range.kind === 'following') {
       const after = range.shape === fingerprint ? range.after : null;
       const limit = { rows: chunkRows, bytes: chunkBytes };
-      return { ...(await readFollowing(client, table, key, after, limit)), absent: [] };
+      return { ...(await readFollowing(client, table, key, after, limit)), absent: [], unfit: 0 };
     }
     if (range.keys.some((parts) => parts.length !== key.length)) {
       throw new UnfitKeys(`a key of ${table.schema}.${table.table} has ${key.length} columns`);
     }
-    const { rows, absent } = await readKeys(client, table, key, range.keys, chunkBytes);
+    const { rows, absent, unfit } = await readKeys(client, table, key, range.keys, chunkBytes);
     const width = table.columns.length;
-    return { rows, absent: absent.map((parts) => keyRow(width, key, parts)), lastKey: null, complete: true };
+    return { rows, absent: absent.map((parts) => keyRow(width, key, parts)), unfit, lastKey: null, complete: true };
   }
 }
 

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { type Tuple, tupleOf } from '../kafka/tuple.ts';
 import { quoteIdentifier, quoteRelation } from '../postgres/identifier.ts';
+import { isLooselyEqual } from '../postgres/loose-equality.ts';
 import { TEXT_VALUES } from '../postgres/session.ts';
 import type { CatalogTable } from './table-catalog.ts';
 
@@ -47,9 +48,19 @@ export async function readWhole(client: pg.Client, table: CatalogTable, bytes: n
   return rows;
 }
 
+/** What SIIRAyS holds of some keys. */
+export interface KeyedRows {
+  rows: Tuple[];
+  /** Keys that no row has: deletions, as they were asked for. */
+  absent: string[][];
+  /** How many keys are none that this table can have ever held in its shape of now: nothing can be said of them. */
+  unfit: number;
+}
+
 /**
  * The rows that have one of these keys, and the keys that no row has. Which those are is for PostgreSQL to say: `1` and
- * `1.0` are one key of a numeric column, and a key that is held to be absent wrongly would delete its row.
+ * `1.0` are one key of a numeric column, and a key that is held to be absent wrongly would delete its row. Where texts
+ * tell values apart, the text counts as well: a citext row `a` is none of key `A`, which the replica keeps as text.
  */
 export async function readKeys(
   client: pg.Client,
@@ -57,24 +68,101 @@ export async function readKeys(
   key: number[],
   keys: string[][],
   bytes: number,
-): Promise<{ rows: Tuple[]; absent: string[][] }> {
+): Promise<KeyedRows> {
+  await client.query('SAVEPOINT keys_asked');
+  try {
+    return await readReadable(client, table, key, keys, bytes);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    await client.query('ROLLBACK TO keys_asked');
+  }
+  const readable: string[][] = [];
+  const unreadable: string[][] = [];
+  await partKeys(client, table, key, keys, readable, unreadable);
+  const read = await readReadable(client, table, key, readable, bytes);
+  // A value that SIIRAyS's type refuses stands in no replica either, but for types that a replica keeps as text.
+  const textual = key.map((place) => table.columns[place]!.textual);
+  const isKept = (parts: string[]): boolean => parts.every((text, i) => textual[i] && !text.includes('\0'));
+  const absent = unreadable.filter(isKept);
+  return {
+    rows: read.rows,
+    absent: [...read.absent, ...absent],
+    unfit: read.unfit + unreadable.length - absent.length,
+  };
+}
+
+async function readReadable(
+  client: pg.Client,
+  table: CatalogTable,
+  key: number[],
+  keys: string[][],
+  bytes: number,
+): Promise<KeyedRows> {
   const names = key.map((place) => quoteIdentifier(table.columns[place]!.name));
-  const asked = key.map((place, i) => `a.k${i}::${typeOf(table, place)} AS k${i}`).join(', ');
-  const arrays = key.map((_, i) => `$${i + 1}::text[]`).join(', ');
-  const columns = key.map((_, i) => `k${i}`).join(', ');
-  const from = `(SELECT ${asked} FROM unnest(${arrays}) AS a (${columns})) AS asked`;
+  const from = askedKeys(table, key);
   const values = key.map((_, i) => keys.map((parts) => parts[i]!));
   const rows: Tuple[] = [];
-  const sql = `${select(table)} WHERE (${names.join(', ')}) IN (SELECT ${columns} FROM ${from})`;
+  const sql = `${select(table)} WHERE (${names.join(', ')}) IN (SELECT ${key.map((_, i) => `k${i}`).join(', ')} FROM ${from})`;
   await fetchAll(client, sql, values, bytes, false, (tuple) => rows.push(tuple));
+  const exact = key.flatMap((place, i) => (isLooselyEqual(typeOf(table, place)) ? [] : [i]));
+  const held = [
+    ...names.map((name, i) => `held.${name} = asked.k${i}`),
+    ...exact.map((i) => `held.${names[i]}::text = asked.t${i}`),
+  ].join(' AND ');
   const { rows: absent } = await client.query<string[]>({
-    text: `SELECT DISTINCT ${key.map((_, i) => `asked.k${i}::text`).join(', ')} FROM ${from}
-      WHERE NOT EXISTS (SELECT FROM ${relation(table)} AS held WHERE ${names.map((name, i) => `held.${name} = asked.k${i}`).join(' AND ')})`,
+    text: `SELECT DISTINCT ${exact.length > 0 ? exact.map((i) => `asked.k${i}::text = asked.t${i}`).join(' AND ') : 'true'} AS fit,
+      ${key.map((_, i) => `asked.t${i}`).join(', ')} FROM ${from}
+      WHERE NOT EXISTS (SELECT FROM ${relation(table)} AS held WHERE ${held})`,
     values,
     rowMode: 'array',
     types: TEXT_VALUES,
   });
-  return { rows, absent };
+  // A text that was cut to fit its column, for one, would delete the row of what is left.
+  const fitting = absent.filter(([fit]) => fit === 't').map(([, ...parts]) => parts);
+  return { rows, absent: fitting, unfit: absent.length - fitting.length };
+}
+
+/** FROM item `asked`: the texts that were asked for as t0 …, and as values of their columns' types as k0 …. */
+function askedKeys(table: CatalogTable, key: number[]): string {
+  const asked = key.map((place, i) => `a.t${i}, a.t${i}::${typeOf(table, place)} AS k${i}`).join(', ');
+  const arrays = key.map((_, i) => `$${i + 1}::text[]`).join(', ');
+  return `(SELECT ${asked} FROM unnest(${arrays}) AS a (${key.map((_, i) => `t${i}`).join(', ')})) AS asked`;
+}
+
+/** Parts keys into those that SIIRAyS can read and those that it cannot: halves them until each error has its key. */
+async function partKeys(
+  client: pg.Client,
+  table: CatalogTable,
+  key: number[],
+  keys: string[][],
+  readable: string[][],
+  unreadable: string[][],
+): Promise<void> {
+  if (keys.length === 0) return;
+  try {
+    await client.query(
+      `SELECT ${key.map((_, i) => `count(k${i})`).join(', ')} FROM ${askedKeys(table, key)}`,
+      key.map((_, i) => keys.map((parts) => parts[i]!)),
+    );
+    readable.push(...keys);
+    return;
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    await client.query('ROLLBACK TO keys_asked');
+  }
+  if (keys.length === 1) {
+    unreadable.push(keys[0]!);
+    return;
+  }
+  const half = keys.length >> 1;
+  await partKeys(client, table, key, keys.slice(0, half), readable, unreadable);
+  await partKeys(client, table, key, keys.slice(half), readable, unreadable);
+}
+
+/** Class 22, data exception; and what a domain's check refuses. */
+function isUnreadable(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code?.startsWith('22') === true || code === '23514';
 }
 
 function typeOf(table: CatalogTable, place: number): string {

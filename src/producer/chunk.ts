@@ -1,5 +1,6 @@
 import type { TableShape } from '../kafka/change-event.ts';
 import { fillUnchanged, type Tuple, tupleKey } from '../kafka/tuple.ts';
+import { isLooselyEqual } from '../postgres/loose-equality.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 import type { DeliveredXids } from './delivered-xids.ts';
 import { sees, type XidSnapshot } from './xid-snapshot.ts';
@@ -41,6 +42,8 @@ export class Chunk {
   /** Fingerprints of the shapes in which the stream has described the table since the read began. */
   readonly #described = new Set<string>();
   #absent = new Map<string, Tuple>();
+  /** Keys of other texts may be one key. */
+  #loose = false;
 
   /** @param limit bytes of changes that may gather during the read; more, and the chunk is read again */
   constructor(table: string, limit: number) {
@@ -79,6 +82,7 @@ export class Chunk {
     const log = this.#log!;
     this.#log = null;
     this.#read = read;
+    this.#loose = read.shape.key.some((place) => isLooselyEqual(read.shape.columns[place]!.type));
     if (read.shape.key.length > 0) {
       for (const row of read.rows) this.#keyed.set(tupleKey(row, read.shape.key), row);
       for (const row of absent) this.#absent.set(tupleKey(row, read.shape.key), row);
@@ -150,7 +154,12 @@ export class Chunk {
    */
   #applyToKeyed({ op, before, after }: HeldChange): void {
     const places = this.#read!.shape.key;
-    if (after) this.#absent.delete(tupleKey(after, places));
+    if (after && this.#absent.size > 0) {
+      const come = tupleKey(after, places);
+      this.#absent.delete(come);
+      // A row that has come may be one of the absent ones in another text: deleting that key would delete it.
+      if (this.#loose && (op === 'c' || (before && tupleKey(before, places) !== come))) this.#spoilt = true;
+    }
     if (op === 'c') return;
     const key = tupleKey(before ?? after!, places);
     const held = this.#keyed.get(key);

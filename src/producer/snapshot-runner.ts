@@ -172,6 +172,12 @@ export class SnapshotRunner {
           if (this.#other()) throw new Postponed();
           continue;
         }
+        if (result.unfit > 0) {
+          log.warn(
+            { event: 'keys_unfit', table: name, keys: result.unfit },
+            'keys were asked for that the table cannot have as it is now: nothing is published for them',
+          );
+        }
         if (!chunk.arrive(result, deliveredBefore, result.absent)) {
           log.debug({ event: 'chunk_read_again', table: name, reason: 'unseen transactions' }, 'a chunk is read again');
           await sleep(wait, signal);

@@ -3,12 +3,21 @@ import { fingerprintOf } from '../kafka/avro-schema.ts';
 import type { TableShape } from '../kafka/change-event.ts';
 import type { RelationMessage } from './pgoutput.ts';
 
+export interface CatalogColumn {
+  name: string;
+  type: string;
+  typeOid: number;
+  typeModifier: number;
+  /** Whether a replica keeps its values as texts: strings, enums and domains. */
+  textual: boolean;
+}
+
 /** A published table as SIIRAyS's catalogue describes it now. */
 export interface CatalogTable {
   oid: number;
   identity: RelationMessage['identity'];
   /** Published columns, in the order of the table. */
-  columns: { name: string; type: string; typeOid: number; typeModifier: number }[];
+  columns: CatalogColumn[];
   /** Names of the row's identity: replica identity, with FULL the primary key; empty: the whole row. */
   key: string[];
   /** The same names in the order of their index, which is the order to read the table in. */
@@ -27,8 +36,9 @@ export interface CatalogTable {
 const SQL = `
   SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS "table", c.relreplident AS identity,
          (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-                          'typeOid', a.atttypid::int8, 'typeModifier', a.atttypmod) ORDER BY a.attnum)
-            FROM pg_attribute a
+                          'typeOid', a.atttypid::int8, 'typeModifier', a.atttypmod,
+                          'textual', t.typcategory = 'S' OR t.typtype IN ('d', 'e')) ORDER BY a.attnum)
+            FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
              AND CASE WHEN $2 THEN (to_jsonb(p) -> 'attnames') ? a.attname ELSE a.attgenerated = '' END
          ) AS columns,

@@ -121,7 +121,7 @@ describe('the stream of changes', () => {
     assert.deepEqual(position.requests, []);
   });
 
-  test('a chunk empties a table without a key first, and deletes what is absent last', () => {
+  test('a chunk empties a table without a key first, and deletes what is absent before it brings rows', () => {
     const tried = under();
     const writer = tried.writers.get(A.fingerprint)!;
     tried.stream.publishChunk(writer, [message.tuple(['1', 'x'])], true, [message.tuple(['5', null])], [REQUEST]);
@@ -130,8 +130,8 @@ describe('the stream of changes', () => {
       events.a!.map(({ op, before, after, transaction }) => [op, before, after, transaction]),
       [
         ['t', null, null, 'chunk:1:11'],
-        ['r', null, ['1', 'x'], 'chunk:1:11'],
         ['d', ['5', null], null, 'chunk:1:11'],
+        ['r', null, ['1', 'x'], 'chunk:1:11'],
       ],
     );
     assert.deepEqual(records[1]!.dataCollections, [{ dataCollection: 'public.a', eventCount: 3 }]);

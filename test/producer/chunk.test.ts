@@ -71,6 +71,20 @@ describe('a held chunk', () => {
     assert.deepEqual(chunk.absent().map(valuesOf), [['9', null]]);
   });
 
+  test('is read again where a row came that may be an absent key in another text', () => {
+    const numeric = { ...SHAPE, columns: [{ name: 'id', type: 'numeric' }, ...SHAPE.columns.slice(1)] };
+    const absent = [tuple(['1', null])];
+    const spoilt = (...changes: Parameters<typeof change>[]): boolean => {
+      const chunk = new Chunk('public.t', 1_000);
+      assert.ok(chunk.arrive({ ...read([['2', 'a']]), shape: numeric }, new DeliveredXids(), absent));
+      for (const one of changes) chunk.change(UNSEEN, change(...one));
+      return !chunk.fits;
+    };
+    assert.ok(spoilt(['c', null, ['1.0', 'x']]));
+    assert.ok(spoilt(['u', ['2', null], ['1.0', 'x']]));
+    assert.ok(!spoilt(['u', null, ['2', 'x']], ['u', ['2', 'x'], ['2', 'y']], ['d', ['2', null], null]));
+  });
+
   test('is read again where more changed during the read than may be kept', () => {
     const chunk = new Chunk('public.t', 1_000);
     for (let i = 0; i < 20; i++) chunk.change(UNSEEN, change('c', null, ['8', 'x'.repeat(50)]));

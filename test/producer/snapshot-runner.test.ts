@@ -43,6 +43,7 @@ function result(rows: message.Texts[], change: Partial<ReadResult> = {}): ReadRe
     shape: A,
     rows: rows.map((row) => message.tuple(row)),
     absent: [],
+    unfit: 0,
     snapshot: { xmin: 10n, xmax: 20n, inProgress: new Set() },
     barrier: 0n,
     lastKey: (rows.at(-1)?.[0] as string | undefined)?.split('') ?? null,
@@ -180,7 +181,7 @@ describe('serving requests', () => {
       [result([['1', 'x']], { absent: [message.tuple(['0', null])] }), result([])],
     );
     await runner.drain();
-    assert.deepEqual(published(), ['chunk: r1,x d0,', 'chunk: ']);
+    assert.deepEqual(published(), ['chunk: d0, r1,x', 'chunk: ']);
     assert.deepEqual(
       reads.map(({ range }) => range.kind === 'keys' && range.keys.length),
       [500, 1],
