@@ -52,7 +52,8 @@ Exit codes:
   0   equal, or repaired
   1   failed
   2   differences were found by verify, or left by repair (a dead letter)
-  3   undecided: something kept changing, or could not be looked at in time
+      (whether or not something else was left undecided: the report says so)
+  3   undecided: something kept changing, could not be looked at in time, or an id asked for is known to no side
   4   cancelled (also by Ctrl-C: --resume RUN goes on)
   75  another run is under way (--wait queues behind it)`;
 

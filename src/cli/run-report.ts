@@ -22,6 +22,9 @@ export function describeRun(run: Run, differences: readonly Difference[]): strin
   if (total(found) > 0) lines.push(`  found      ${kinds(found)}`);
   if (total(repaired) > 0) lines.push(`  repaired   ${kinds(repaired)}`);
   if (options.mode !== 'verify' && total(left) > 0) lines.push(`  left       ${kinds(left)}`);
+  if (run.state === 'differences' && run.incomplete.length > 0) {
+    lines.push(`  undecided  something else of ${run.incomplete.join(', ')}: this is not all that could be said`);
+  }
   for (const note of run.notes) lines.push(`  note       ${note}`);
   if (run.error) lines.push(`  error      ${run.error.message}`);
   for (const difference of differences) lines.push(...describeDifference(difference));

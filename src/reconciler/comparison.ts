@@ -33,6 +33,8 @@ export interface Candidate {
   readonly pair: string;
   /** Something is still on its way for it (a mark, an outbox row): it can be no difference yet. */
   readonly pending: boolean;
+  /** Somebody has accepted it as it is: no difference, and no proof either. */
+  readonly setAside?: boolean;
 }
 
 export interface Range<C> {
@@ -46,6 +48,10 @@ export interface Range<C> {
   readonly table: string | null;
   /** Ids of documents that are proven equal by this range (documents, direct). */
   readonly proven: readonly string[];
+  /** Ids of documents that are neither: somebody has accepted them as they are. */
+  readonly setAside?: readonly string[];
+  /** Ids that were asked for and that no side knows. */
+  readonly unknown?: readonly string[];
 }
 
 export type Described = Omit<Difference, 'connector' | 'outcome' | 'reason'>;

@@ -39,6 +39,7 @@ export interface EngineOptions {
   connectors: readonly CompiledConnector[];
   sides(connector: CompiledConnector, recorder: RunRecorder): Sides;
   proven(connector: string, ids: readonly string[], run: string): Promise<void>;
+  met(connector: string, ids: readonly string[]): Promise<void>;
   /** How long a look waits for the slower side. */
   patienceMs: number;
   repairPatienceMs: number;
@@ -79,29 +80,30 @@ export class Engine {
     const { options } = recorder.run;
     const enough = options.maxTimeMs === null ? new AbortController().signal : AbortSignal.timeout(options.maxTimeMs);
     const resume = recorder.resumeFrom as RunCursor | null;
-    const tally = new Tally(resume?.tally);
+    // Of a cursor that does not say what was left undecided, everything may have been.
+    const tally = new Tally(resume && { ...{ undecided: options.connectors, unknown: {} }, ...resume.tally });
     if (tally.found.total > 0) {
       recorder.note(`${tally.found.total} differences were found before it was resumed: run ${recorder.run.resumes}`);
     }
     const names = options.connectors;
     const first = resume ? Math.max(0, names.indexOf(resume.connector)) : 0;
-    for (const name of names.slice(first)) {
+    for (const [place, name] of names.entries()) {
+      if (place < first) continue;
       const connector = this.#options.connectors.find((one) => one.name === name);
       if (!connector) throw new Error(`there is no connector ${name}`);
       const from = resume?.connector === name ? resume : null;
       await this.#connector(connector, recorder, tally, enough, from);
       if (tally.hasFound(options.stopAfter)) {
-        tally.incomplete = true;
+        for (const open of names.slice(place)) tally.unfinished.add(open);
         recorder.note(`it ended after ${options.stopAfter} differences, before everything was looked at`);
         break;
       }
     }
-    if (enough.aborted && options.mode !== 'restore') {
-      tally.incomplete = true;
+    if (enough.aborted && tally.unfinished.size > 0 && options.mode !== 'restore') {
       recorder.note('the time allowed was over before everything was looked at');
     }
     recorder.progress({ phase: 'done', table: null });
-    return { state: stateOf(tally) };
+    return outcomeOf(tally, recorder);
   }
 
   async #connector(
@@ -123,7 +125,7 @@ export class Engine {
   }
 
   async #replica(part: RunPart): Promise<void> {
-    const { sides, connector, recorder, tally, enough, from } = part;
+    const { sides, connector, recorder, tally, from } = part;
     const { pool, watch } = this.#options;
     const { ids, tables } = recorder.run.options;
     const wait = this.#wait(connector, recorder.signal);
@@ -132,7 +134,7 @@ export class Engine {
     if (whole === null) {
       const { frozen } = await readStanding(pool, wait.schema);
       recorder.note(`${connector.name}: the replica cannot be compared now: ${frozen ?? 'it was made anew meanwhile'}`);
-      tally.skipped = true;
+      tally.undecided.add(connector.name);
       return;
     }
     if ((ids === null || tables !== null) && from?.phase !== 'documents') {
@@ -142,12 +144,16 @@ export class Engine {
         return untilPassed(wait, lsn, watch, 'applied');
       };
       const since = (): string | null => (lsn === null ? null : formatLsn(lsn));
-      const rows = sides.rows(tables, () => {
-        tally.skipped = true;
-      });
+      const rows = sides.rows(tables, () => tally.undecided.add(connector.name));
       await this.#phase(rows, part, pass, since);
     }
-    if (enough.aborted || tally.hasFound(recorder.run.options.stopAfter)) return;
+    if (tally.hasFound(recorder.run.options.stopAfter)) return;
+    if (ids !== null && !(await untilPassed(wait, await sides.barrier(), watch, 'applied'))) {
+      // Without rows nothing else would tell that the replica is not what SIIRAyS is.
+      recorder.note(`${connector.name}: the replica has not come up to SIIRAyS in time: nothing was looked at`);
+      tally.undecided.add(connector.name);
+      return;
+    }
     if (tables === null || ids !== null) {
       const pass = async (): Promise<boolean> => this.#delivered(wait);
       await this.#phase(sides.documents(ids), part, pass);
@@ -196,6 +202,7 @@ export class Engine {
         connector: connector.name,
         mode: recorder.run.options.mode,
         proven: (ids) => this.#options.proven(connector.name, ids, recorder.run.id),
+        met: (ids) => this.#options.met(connector.name, ids),
         from: from?.phase === phase ? from.at : null,
         repairPatienceMs: this.#options.repairPatienceMs,
       });
@@ -221,7 +228,7 @@ async function restore({ sides, connector, recorder, tally, enough }: RunPart): 
   } catch (error) {
     recorder.signal.throwIfAborted();
     if (!enough.aborted) throw error;
-    tally.incomplete = true;
+    tally.unfinished.add(connector.name);
     recorder.note('the time allowed was over: the set was not replaced, unless its service had taken all of it');
     return;
   } finally {
@@ -242,8 +249,23 @@ async function restore({ sides, connector, recorder, tally, enough }: RunPart): 
   );
 }
 
-function stateOf(tally: Tally): Outcome['state'] {
-  if (tally.left.total > 0) return 'differences';
-  if (tally.stale > 0 || tally.skipped || tally.incomplete) return 'undecided';
-  return tally.repaired.total > 0 ? 'repaired' : 'equal';
+/** Ids that are told in a note. */
+const TOLD = 20;
+
+function outcomeOf(tally: Tally, recorder: RunRecorder): Outcome {
+  const { connectors } = recorder.run.options;
+  const unknown = tally.unknownTo(connectors);
+  if (unknown.length > 0) {
+    const more = unknown.length > TOLD ? ` and ${unknown.length - TOLD} more` : '';
+    recorder.note(`no side knows these ids, of which nothing is proven: ${unknown.slice(0, TOLD).join(', ')}${more}`);
+  }
+  const open = new Set([...tally.undecided, ...tally.unfinished]);
+  const incomplete = unknown.length > 0 ? connectors : connectors.filter((name) => open.has(name));
+  return { state: stateOf(tally, incomplete.length > 0), incomplete, unknown };
+}
+
+function stateOf({ left, repaired }: Tally, incomplete: boolean): Outcome['state'] {
+  if (left.total > 0) return 'differences';
+  if (incomplete) return 'undecided';
+  return repaired.total > 0 ? 'repaired' : 'equal';
 }

@@ -15,6 +15,8 @@ export interface PhaseOptions<C extends Candidate> {
   /** Since when a row that carries no version of its own is wrong at the latest: SIIRAyS's LSN (X/Y). */
   since(): string | null;
   proven(ids: readonly string[]): Promise<void>;
+  /** Told of documents that are there and not proven (yet). */
+  met(ids: readonly string[]): Promise<void>;
   /** Where a run that is resumed goes on; null: at the beginning. */
   from: unknown;
   /** How long a repair may take to show. */
@@ -39,30 +41,47 @@ export class Tally {
   /** What was compared in the phases that are done. */
   readonly compared = { rows: 0, documents: 0 };
   readonly consequences = new Consequences();
-  stale: number;
-  /** Something was passed over, which a run that goes on with this one passes over, too. */
-  skipped: boolean;
-  /** Something was not looked at yet. */
-  incomplete = false;
+  /** Connectors of which something kept changing or was passed over: a run that goes on with this one passes it over, too. */
+  readonly undecided: Set<string>;
+  /** Connectors of which something was not looked at, which a run that goes on with this one does. */
+  readonly unfinished = new Set<string>();
+  /** By connector the ids asked for that none of its sides knows. */
+  readonly #unknown: Map<string, readonly string[]>;
+  readonly #foundBefore: number;
 
   /** @param before what the run that this one goes on with had come to */
   constructor(before: TallySoFar | null = null) {
     this.found = new Counter(before?.found);
     this.repaired = new Counter(before?.repaired);
     this.left = new Counter(before?.left);
-    this.stale = before?.stale ?? 0;
-    this.skipped = before?.skipped ?? false;
+    this.undecided = new Set(before?.undecided);
+    this.#unknown = new Map(Object.entries(before?.unknown ?? {}));
+    this.#foundBefore = this.found.total;
   }
 
   /** As a cursor keeps it. */
   get soFar(): TallySoFar {
-    const { found, repaired, left, stale, skipped } = this;
-    return { found: found.counts(), repaired: repaired.counts(), left: left.counts(), stale, skipped };
+    const { found, repaired, left, undecided } = this;
+    return {
+      ...{ found: found.counts(), repaired: repaired.counts(), left: left.counts() },
+      ...{ undecided: [...undecided], unknown: Object.fromEntries(this.#unknown) },
+    };
   }
 
-  /** Whether so many differences were found. */
+  /** Whether this run, without the one it goes on with, has found so many differences. */
   hasFound(most: number | null): boolean {
-    return most !== null && this.found.total >= most;
+    return most !== null && this.found.total - this.#foundBefore >= most;
+  }
+
+  addUnknown(connector: string, ids: readonly string[]): void {
+    this.#unknown.set(connector, [...(this.#unknown.get(connector) ?? []), ...ids]);
+  }
+
+  /** Ids asked for that none of these connectors knows. */
+  unknownTo(connectors: readonly string[]): string[] {
+    const [first = [], ...others] = connectors.map((name) => this.#unknown.get(name) ?? []);
+    const sets = others.map((ids) => new Set(ids));
+    return first.filter((id) => sets.every((ids) => ids.has(id)));
   }
 }
 
@@ -71,12 +90,14 @@ export interface TallySoFar {
   found: Counts;
   repaired: Counts;
   left: Counts;
-  stale: number;
-  skipped: boolean;
+  undecided: readonly string[];
+  unknown: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Rows are described with so many documents at most. */
 const DOCUMENTS_NAMED = 100;
+/** Documents remembered as consequences of rows: with more of them, any may be one. */
+const CONSEQUENCES = 100_000;
 
 /**
  * Documents that show a row of the replica which is wrong and not repaired: what the replica would make of them proves
@@ -88,7 +109,7 @@ class Consequences {
 
   add({ kind, outcome, documents }: Difference): void {
     if (kind !== 'row' || outcome === 'repaired') return;
-    if (documents.length >= DOCUMENTS_NAMED) this.#all = true;
+    if (documents.length >= DOCUMENTS_NAMED || this.#documents.size > CONSEQUENCES) this.#all = true;
     else for (const id of documents) this.#documents.add(id);
   }
 
@@ -137,6 +158,8 @@ export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): P
     for await (const range of comparison.scan(options.from, ending)) {
       tally.compared[counted] += range.compared;
       if (range.proven.length > 0) await options.proven(range.proven);
+      if (comparison.phase !== 'rows') await options.met([...keysOf(range.candidates), ...(range.setAside ?? [])]);
+      if (range.unknown?.length) tally.addUnknown(options.connector, range.unknown);
       gathered.push(...range.candidates);
       const total = { [counted]: tally.compared[counted], [`${counted}Total`]: before + range.total };
       const progress = { phase: comparison.phase, connector: options.connector, table: range.table, ...total };
@@ -146,7 +169,7 @@ export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): P
       else recorder.progress(progress);
       if (tally.hasFound(recorder.run.options.stopAfter)) break;
       if (!goesOn) {
-        tally.skipped = true;
+        tally.undecided.add(options.connector);
         recorder.note(`${options.connector}: the rest was not looked at, since the other side does not come along`);
         break;
       }
@@ -154,7 +177,7 @@ export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): P
   } catch (error) {
     recorder.signal.throwIfAborted();
     if (!enough.aborted) throw error;
-    tally.incomplete = true;
+    tally.unfinished.add(options.connector);
   }
   if (gathered.length === 0) return;
   recorder.progress({ phase: 'settling', connector: options.connector, table: null });
@@ -165,19 +188,21 @@ export async function runPhase<C extends Candidate>(options: PhaseOptions<C>): P
 async function settleAll<C extends Candidate>(options: PhaseOptions<C>, gathered: readonly C[]): Promise<boolean> {
   if (gathered.length === 0) return true;
   const { comparison, recorder, tally, pass, connector } = options;
-  const { confirmed, stale, passed } = await settle(comparison, gathered, pass);
+  const { confirmed, stale, setAside, passed } = await settle(comparison, gathered, pass);
   recorder.signal.throwIfAborted();
-  const open = new Set([...confirmed, ...stale].map(({ key }) => key));
-  if (comparison.phase !== 'rows') {
-    await options.proven(gathered.map(({ key }) => key).filter((key) => !open.has(key)));
-  }
-  tally.stale += stale.length;
+  const open = new Set(keysOf([...confirmed, ...stale, ...setAside]));
+  if (comparison.phase !== 'rows') await options.proven(keysOf(gathered).filter((key) => !open.has(key)));
   if (stale.length > 0) {
+    tally.undecided.add(connector);
     const what = comparison.phase === 'rows' ? 'rows' : 'documents';
     recorder.note(`${connector}: ${stale.length} ${what} kept changing or were not delivered in time: undecided`);
   }
   for (let at = 0; at < confirmed.length; at += GATHERED) await conclude(options, confirmed.slice(at, at + GATHERED));
   return passed;
+}
+
+function keysOf(candidates: readonly Candidate[]): string[] {
+  return candidates.map(({ key }) => key);
 }
 
 /** Describes, repairs and stores what is confirmed. */

@@ -78,6 +78,7 @@ export async function openReconciliation(
     ...{ pool, watch, connectors },
     sides: (connector, recorder) => connectorSides(config, kafka, connector, connectors, recorder),
     proven: (connector, ids, run) => store.proven(connector, ids, run),
+    met: (connector, ids) => store.met(connector, ids),
     patienceMs: config.patienceMs,
     repairPatienceMs: config.repairPatienceMs,
   });

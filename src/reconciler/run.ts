@@ -70,9 +70,8 @@ async function serve(
   const proofs: ProofMetricsOptions = {
     ...{ store, connectors: names, firstLoadAt: (connector) => firstLoadAt(pool, [connector]) },
     schedules: () => {
-      const { cron, timezone } = config.schedule;
-      const schedule = parseSchedule(cron ?? 'off', timezone);
-      return schedule ? [schedule] : [];
+      const { cron, directCron, timezone } = config.schedule;
+      return [cron, directCron].flatMap((text) => parseSchedule(text ?? 'off', timezone) ?? []);
     },
   };
   registerProofMetrics(metrics, proofs);

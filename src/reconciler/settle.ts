@@ -8,6 +8,8 @@ export interface Settled<C> {
   confirmed: C[];
   /** Still differing, but not provably wrong: they kept changing, or the slower side did not come along. */
   stale: C[];
+  /** Accepted by somebody as they are. */
+  setAside: C[];
   /** Whether the slower side came along at all. */
   passed: boolean;
 }
@@ -25,6 +27,7 @@ export async function settle<C extends Candidate>(
   pass: () => Promise<boolean>,
 ): Promise<Settled<C>> {
   const confirmed: C[] = [];
+  const setAside: C[] = [];
   let open: readonly C[] = candidates;
   let late = 0;
   for (let look = 2; look <= LOOKS && open.length > 0 && late < LATE_LOOKS; look++) {
@@ -34,10 +37,11 @@ export async function settle<C extends Candidate>(
     const still: C[] = [];
     for (const candidate of await comparison.look(open)) {
       const same = !candidate.pending && before.get(candidate.key) === candidate.pair;
-      if (passed && same) confirmed.push(candidate);
+      if (candidate.setAside) setAside.push(candidate);
+      else if (passed && same) confirmed.push(candidate);
       else still.push(candidate);
     }
     open = still;
   }
-  return { confirmed, stale: [...open], passed: late < LATE_LOOKS };
+  return { confirmed, stale: [...open], setAside, passed: late < LATE_LOOKS };
 }

@@ -34,7 +34,8 @@ export interface Asker {
 /**
  * How a run stands. `interrupted`: its process has ended without a word; such a run can be resumed.
  * The others say how it ended: all is equal; repair made all equal; differences were found by verify or left by repair;
- * undecided, since something kept changing or could not be looked at in time; cancelled; failed, with the error.
+ * undecided, since something kept changing, could not be looked at in time, or is known to no side; cancelled; failed, with
+ * the error. `differences` says nothing of whether something was undecided as well: `incomplete` does.
  */
 export type RunState =
   | 'queued'
@@ -125,6 +126,13 @@ export interface Run {
   readonly found: Counts;
   readonly repaired: Counts;
   readonly left: Counts;
+  /**
+   * Connectors of which something was left undecided: it kept changing, was passed over, or was not looked at. For them the
+   * run is no proof, whatever its state. All of them until the run has ended with a result.
+   */
+  readonly incomplete: readonly string[];
+  /** Ids asked for that no side knows, up to 1,000: nothing was proven of them. */
+  readonly unknown: readonly string[];
   /** The run that this one resumes or repeats. */
   readonly resumes: string | null;
   /** The run that resumed this one. */
@@ -168,6 +176,10 @@ export interface RunRecorder {
 /** What the engine gives back. */
 export interface Outcome {
   readonly state: 'equal' | 'repaired' | 'differences' | 'undecided';
+  /** As in `Run`; not given: none, or all where the state is `undecided`. */
+  readonly incomplete?: readonly string[];
+  /** As in `Run`; not given: none. */
+  readonly unknown?: readonly string[];
 }
 
 /** Executes one run. @throws where it fails; the signal's reason where it was cancelled */

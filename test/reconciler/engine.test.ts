@@ -61,10 +61,13 @@ async function run(given: {
   } as unknown as RunRecorder;
   const engine = new Engine({
     pool: { query: async () => ({ rows: [{ ...STANDING, ...given.standing }] }) } as unknown as pg.Pool,
-    watch: { start: () => undefined, newest: null } as unknown as PositionWatch,
-    connectors: [{ name: 'epsa', target: { path: '/x', tag: 'sync', adapter: 'changes' } } as CompiledConnector],
+    watch: { start: () => undefined, newest: { history: 1 }, reached: () => null } as unknown as PositionWatch,
+    connectors: ['epsa', 'other'].map(
+      (name) => ({ name, target: { path: '/x', tag: 'sync', adapter: 'changes' } }) as CompiledConnector,
+    ),
     sides: () => sides,
     proven: async () => undefined,
+    met: async () => undefined,
     patienceMs: 10,
     repairPatienceMs: 10,
   });
@@ -84,10 +87,57 @@ describe('the engine', () => {
     const { state, notes } = await run({ from: { ...first, tally } });
     assert.equal(state, 'differences');
     assert.match(notes.join(), /5 differences were found before it was resumed: run before/);
-    const undecided = { ...first!.tally, stale: 3 };
+    const undecided = { ...first!.tally, undecided: ['epsa'] };
     assert.equal((await run({ from: { ...first, tally: undecided } })).state, 'undecided');
-    const skipped = { ...first!.tally, skipped: true };
-    assert.equal((await run({ from: { ...first, tally: skipped } })).state, 'undecided');
+    const old = await run({ from: { ...first, tally: { found: {}, repaired: {}, left: {}, stale: 3 } } });
+    assert.deepEqual([old.state, old.incomplete], ['undecided', ['epsa']], 'a cursor that does not say it');
+  });
+
+  test('a run that goes on ends after so many differences of its own', async () => {
+    const { cursors } = await run({});
+    const [first] = cursors as unknown as { tally: object }[];
+    const tally = { ...first!.tally, found: { row: 5 }, repaired: { row: 5 } };
+    const options = { mode: 'repair', stopAfter: 3 } as const;
+    assert.deepEqual((await run({ options, from: { ...first, tally } })).state, 'repaired');
+  });
+
+  test('differences do not hide that something else was left undecided, and of which connector', async () => {
+    const { cursors } = await run({});
+    const [first] = cursors as unknown as { tally: object }[];
+    const tally = { ...first!.tally, found: { row: 1 }, left: { row: 1 } };
+    const skipping = (_tables: unknown, onSkipped: () => void) => {
+      onSkipped();
+      return equal('rows');
+    };
+    const options = { connectors: ['epsa', 'other'] };
+    const sides = { rows: skipping };
+    const { state, incomplete } = await run({ options, from: { ...first, tally }, sides });
+    assert.deepEqual([state, incomplete], ['differences', ['epsa', 'other']]);
+    const whole = await run({ options, from: { ...first, tally } });
+    assert.deepEqual([whole.state, whole.incomplete], ['differences', []]);
+    assert.deepEqual((await run({ options })).incomplete, []);
+  });
+
+  test('an id that no side of any connector knows is told, and is no proof', async () => {
+    const knowing = (unknown: string[]): Comparison<Candidate> => ({
+      ...equal('documents'),
+      async *scan() {
+        yield { candidates: [], compared: 1, cursor: 1, total: 1, table: null, proven: [], unknown };
+      },
+    });
+    const answers = [knowing(['7', '8']), knowing(['8', '9'])];
+    const options = { connectors: ['epsa', 'other'], ids: ['7', '8', '9'] };
+    const sides = { barrier: async () => 5n, documents: () => answers.shift()! };
+    const { state, incomplete, unknown, notes } = await run({ options, sides });
+    assert.deepEqual([state, incomplete, unknown], ['undecided', ['epsa', 'other'], ['8']]);
+    assert.match(notes.join(), /no side knows these ids, of which nothing is proven: 8$/);
+  });
+
+  test('documents that are asked for are looked at only where the replica has come up to SIIRAyS', async () => {
+    const sides = { barrier: async () => 6n, documents: () => assert.fail('it was looked at') };
+    const { state, notes } = await run({ options: { ids: ['1'] }, sides });
+    assert.equal(state, 'undecided');
+    assert.match(notes.join(), /the replica has not come up to SIIRAyS in time/);
   });
 
   test('a table that was passed over, or a replica that stands still, leaves it undecided', async () => {

@@ -17,6 +17,8 @@ class Sides implements Comparison<Candidate> {
   readonly ranges: Range<Candidate>[];
   repairs: string[][] = [];
   refused = new Map<string, string>();
+  /** Known, and accepted as they are. */
+  accepted = new Set<string>();
 
   constructor(all: Range<Candidate>[], wrong: string[]) {
     this.ranges = all;
@@ -31,7 +33,9 @@ class Sides implements Comparison<Candidate> {
   }
 
   async look(candidates: readonly Candidate[]): Promise<Candidate[]> {
-    return candidates.filter(({ key }) => this.wrong.has(key));
+    return candidates
+      .filter(({ key }) => this.wrong.has(key))
+      .map((one) => (this.accepted.has(one.key) ? { ...one, setAside: true } : one));
   }
 
   async describe(candidates: readonly Candidate[]): Promise<Map<string, Described>> {
@@ -55,6 +59,7 @@ async function run(sides: Sides, mode: Mode, more: Partial<PhaseOptions<Candidat
   const cursors: unknown[] = [];
   const notes: string[] = [];
   const proven: string[] = [];
+  const met: string[] = [];
   const recorder = {
     run: { progress: { rows: 0, documents: 0 }, options: { stopAfter: null } },
     signal: new AbortController().signal,
@@ -74,11 +79,14 @@ async function run(sides: Sides, mode: Mode, more: Partial<PhaseOptions<Candidat
     proven: async (ids) => {
       proven.push(...ids);
     },
+    met: async (ids) => {
+      met.push(...ids);
+    },
     enough: new AbortController().signal,
     cursor: (at) => ({ at }),
     ...more,
   });
-  return { differences, cursors, notes, proven, tally };
+  return { differences, cursors, notes, proven, met, tally };
 }
 
 describe('a phase of a reconciliation', () => {
@@ -116,12 +124,22 @@ describe('a phase of a reconciliation', () => {
   test('when the time is over what was looked at is settled, and the rest is open', async () => {
     const over = AbortSignal.abort(new Error('the time is over'));
     const { tally, differences } = await run(new Sides(ranges(['a']), ['a']), 'verify', { enough: over });
-    assert.deepEqual([tally.incomplete, differences], [true, []]);
+    assert.deepEqual([[...tally.unfinished], differences], [['epsa'], []]);
+  });
+
+  test('what somebody has accepted as it is, is neither a difference nor proven, but met', async () => {
+    const sides = new Sides(ranges(['a', 'accepted']), ['a', 'accepted']);
+    sides.ranges.push({ ...ranges([])[0]!, setAside: ['accepted before'] });
+    sides.accepted.add('accepted');
+    const { differences, proven, met, tally } = await run(sides, 'verify');
+    assert.deepEqual([differences.map(({ documents }) => documents[0]), proven], [['a'], []]);
+    assert.deepEqual(met, ['a', 'accepted', 'accepted before']);
+    assert.equal(tally.undecided.size, 0);
   });
 
   test('what keeps changing is undecided, and noted once', async () => {
     const sides = new Sides(ranges(['a', 'b']), ['a', 'b']);
     const { tally, notes, differences } = await run(sides, 'repair', { pass: async () => false });
-    assert.deepEqual([tally.stale, differences, notes.length], [2, [], 1]);
+    assert.deepEqual([[...tally.undecided], differences, notes.length], [['epsa'], [], 1]);
   });
 });

@@ -47,6 +47,15 @@ describe('settling candidates', () => {
     );
   });
 
+  test('what somebody has accepted as it is, is settled so', async () => {
+    const look = async (open: readonly Candidate[]) => open.map((one) => ({ ...one, setAside: one.key === 'a' }));
+    const { confirmed, stale, setAside } = await settle({ look }, [candidate('a', 'x!'), candidate('b', 'x')], passes);
+    assert.deepEqual(
+      [confirmed, stale, setAside].map((list) => list.map(({ key }) => key)),
+      [['b'], [], ['a']],
+    );
+  });
+
   test('without the other side having come along nothing is a difference', async () => {
     const { confirmed, stale } = await settle(looks({ a: ['x', 'x', 'x', 'x'] }), [candidate('a', 'x')], never);
     assert.deepEqual([confirmed.length, stale.length], [0, 1]);

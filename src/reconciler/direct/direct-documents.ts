@@ -201,7 +201,10 @@ export class DirectDocuments implements Comparison<DirectCandidate> {
       );
       done = Math.min(done + IDS_AT_ONCE, ids.length);
       const cursor: ScanCursor = { part: 'ids', done };
-      yield rangeOf(given, await held.differing(given), cursor, ids.length);
+      const absent = given.filter(({ hash }) => hash === null).map(({ id }) => id);
+      const known = new Set(absent.length > 0 ? await held.known(absent) : []);
+      const unknown = absent.filter((id) => !known.has(id));
+      yield { ...rangeOf(given, await held.differing(given), cursor, ids.length), unknown };
     }
   }
 

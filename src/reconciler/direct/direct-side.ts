@@ -36,6 +36,8 @@ export interface Held {
   count(): Promise<number>;
   /** Those of SIIRAyS's documents whose hash is not that of FASTAAPS's. They are taken out of what `remaining` gives. */
   differing(given: readonly Given[]): Promise<Seen[]>;
+  /** Which of some ids FASTAAPS knows, deleted ones included; to be asked before `differing` is. */
+  known(ids: readonly string[]): Promise<string[]>;
   /** Documents of FASTAAPS that no call of `differing` named, by their ids' bytes. */
   remaining(after: string | null, limit: number): Promise<Seen[]>;
   /** Those of SIIRAyS's documents that are not equal to FASTAAPS's, where texts were read. Each id is given once. */

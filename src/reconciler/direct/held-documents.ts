@@ -113,6 +113,14 @@ export class HeldDocuments implements Held {
     return rows;
   }
 
+  async known(ids: readonly string[]): Promise<string[]> {
+    const { rows } = await this.#client.query<{ id: string }>(
+      'SELECT id FROM pg_temp.fastaaps_version WHERE id = ANY ($1::text[])',
+      [textArray(ids)],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** Documents of FASTAAPS that no call of `differing` named, by their ids' bytes. */
   async remaining(after: string | null, limit: number): Promise<Seen[]> {
     const { rows } = await this.#client.query<Seen>(

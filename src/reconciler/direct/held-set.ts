@@ -63,6 +63,14 @@ export class HeldSet implements Held {
     return Number(rows[0]!.count);
   }
 
+  async known(ids: readonly string[]): Promise<string[]> {
+    const { rows } = await this.#client.query<{ id: string }>(
+      'SELECT id FROM pg_temp.held_set WHERE id = ANY ($1::text[])',
+      [textArray(ids)],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   differing(given: readonly Given[]): Promise<Seen[]> {
     return this.differingTexts(given);
   }

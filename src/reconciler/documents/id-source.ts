@@ -13,6 +13,8 @@ export interface IdRange {
   readonly theirs: readonly (Theirs | null)[];
   /** The ids that can be roots: only they can be projected, since an id of FASTAAPS's can be any text. */
   readonly projectable: readonly string[];
+  /** Ids that were asked for, and that neither the bookkeeping nor FASTAAPS knows: there may still be a root. */
+  readonly unheard: readonly string[];
 }
 
 /** Gives ids in the order of their bytes. */
@@ -73,6 +75,7 @@ export class AllIds implements IdSource {
       ids: rows.map(([id]) => id),
       theirs: rows.map((row) => (row[2] === null ? null : row.slice(5))) as (Theirs | null)[],
       projectable: rows.filter(([, known]) => known).map(([id]) => id),
+      unheard: [],
     };
   }
 }
@@ -138,12 +141,16 @@ export class GivenIds implements IdSource {
     const ids = this.#ids.slice(this.#at, this.#at + size);
     this.#at += ids.length;
     if (ids.length === 0) return null;
-    const projectable = await this.#session.snapshot(async (client, placement) => {
+    return this.#session.snapshot(async (client, placement) => {
       const known = await this.#documents(client, ids);
       const others = ids.filter((id) => !known.has(id));
-      return [...known, ...(await rootIds(client, this.#connector, placement, others))];
+      return {
+        ids,
+        theirs: ids.map((id) => this.#theirs.get(id) ?? null),
+        projectable: [...known, ...(await rootIds(client, this.#connector, placement, others))],
+        unheard: others.filter((id) => !this.#theirs.has(id)),
+      };
     });
-    return { ids, theirs: ids.map((id) => this.#theirs.get(id) ?? null), projectable };
   }
 
   async #documents(client: pg.ClientBase, ids: readonly string[]): Promise<Set<string>> {

@@ -82,7 +82,9 @@ export class ReplicaDocuments implements Comparison<DocumentCandidate> {
 
   async look(candidates: readonly DocumentCandidate[]): Promise<DocumentCandidate[]> {
     const states = await this.#states(candidates.map(({ key }) => key));
-    return states.flatMap((state) => candidateOf(state));
+    return states.flatMap((state) =>
+      isSetAside(state) ? [{ ...candidate(state), setAside: true }] : candidateOf(state),
+    );
   }
 
   async describe(candidates: readonly DocumentCandidate[]): Promise<Map<string, DescribedDocument>> {
@@ -121,13 +123,17 @@ export class ReplicaDocuments implements Comparison<DocumentCandidate> {
       const started = performance.now();
       const unequal = byId(await this.#side.compare(client, placement, range));
       size.took(range.ids.length, performance.now() - started);
+      const unheard = new Set(range.unheard);
       return {
         candidates: range.ids.flatMap((id) => candidateOf(unequal.get(id))),
         compared: range.ids.length,
         cursor: { after: range.ids.at(-1) },
         total,
         table: null,
-        proven: range.ids.filter((id) => !unequal.has(id)),
+        proven: range.ids.filter((id) => !unequal.has(id) && !unheard.has(id)),
+        setAside: [...unequal.values()].filter(isSetAside).map(({ id }) => id),
+        // Where there is a root, its document is not equal to none.
+        unknown: range.unheard.filter((id) => !unequal.has(id)),
       };
     }, signal);
   }
@@ -155,9 +161,16 @@ function byId(states: readonly DocumentState[]): Map<string, DocumentState> {
 }
 
 function candidateOf(state: DocumentState | undefined): DocumentCandidate[] {
-  if (state === undefined || (state.kind === null && !state.pending)) return [];
-  const { id, kind, pending, seen } = state;
-  return [{ key: id, pair: seen, pending, kind: kind ?? 'projection' }];
+  return state === undefined || (state.kind === null && !state.pending) ? [] : [candidate(state)];
+}
+
+function candidate({ id, kind, pending, seen }: DocumentState): DocumentCandidate {
+  return { key: id, pair: seen, pending, kind: kind ?? 'projection' };
+}
+
+/** Nothing is wrong with it but what somebody has accepted. */
+function isSetAside({ kind, pending, setAside }: DocumentState): boolean {
+  return setAside && kind === null && !pending;
 }
 
 function afterOf(cursor: unknown): string | null {

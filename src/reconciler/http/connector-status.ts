@@ -124,10 +124,10 @@ export function isoSql(column: string): string {
  * Pauses a connector or lets it go on: its consumer looks at this by itself.
  * @returns whether that changed anything; null where the connector's consumer never ran
  */
-export async function setPaused(pool: pg.Pool, connector: string, paused: boolean): Promise<boolean | null> {
+export async function setPaused(client: pg.ClientBase, connector: string, paused: boolean): Promise<boolean | null> {
   const table = `${quoteIdentifier(connectorSchemas(connector).sync)}.checkpoint`;
   try {
-    const { rowCount } = await pool.query(`UPDATE ${table} SET paused = $1 WHERE paused <> $1`, [paused]);
+    const { rowCount } = await client.query(`UPDATE ${table} SET paused = $1 WHERE paused <> $1`, [paused]);
     return rowCount === 1;
   } catch (error) {
     if (ABSENT.has(String((error as { code?: unknown }).code))) return null;

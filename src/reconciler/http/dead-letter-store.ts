@@ -60,8 +60,16 @@ export async function listDeadLetters(
 }
 
 /** Has a new version of one refused document made; false where it is none. */
-export async function replayOne(pool: pg.Pool, connector: string, id: string): Promise<boolean> {
-  return (await replayDeadLetter(pool, connectorSchemas(connector).sync, [id])).length > 0;
+export async function replayOne(client: pg.ClientBase, connector: string, id: string): Promise<boolean> {
+  return (await replayDeadLetter(client, connectorSchemas(connector).sync, [id])).length > 0;
+}
+
+/** How many dead letters are not set aside. */
+export async function countOpen(pool: pg.Pool, connector: string): Promise<number> {
+  const { rows } = await pool.query<{ count: string }>(
+    `SELECT count(*) FROM ${syncSchema(connector)}.dead_letter WHERE discarded_at IS NULL`,
+  );
+  return Number(rows[0]!.count);
 }
 
 /** The same for all that are not set aside, portion by portion. @returns how many */
@@ -83,17 +91,17 @@ export async function replayAll(pool: pg.Pool, connector: string): Promise<numbe
  * @returns the letter and whether it was not set aside before; null where there is none
  */
 export async function discardDeadLetter(
-  pool: pg.Pool,
+  client: pg.ClientBase,
   connector: string,
   id: string,
   by: string,
 ): Promise<{ deadLetter: DeadLetter; changed: boolean } | null> {
   const s = syncSchema(connector);
-  const { rowCount } = await pool.query(
+  const { rowCount } = await client.query(
     `UPDATE ${s}.dead_letter SET discarded_at = now(), discarded_by = $2 WHERE id = $1 AND discarded_at IS NULL`,
     [id, by],
   );
-  const { rows } = await pool.query<{ letter: DeadLetter }>(
+  const { rows } = await client.query<{ letter: DeadLetter }>(
     `SELECT ${letterSql(s)} AS letter FROM ${s}.dead_letter AS l WHERE l.id = $1`,
     [id],
   );

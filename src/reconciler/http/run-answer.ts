@@ -20,6 +20,8 @@ export function runAnswer(run: Run): Record<string, unknown> {
     found: run.found,
     repaired: run.repaired,
     left: run.left,
+    incomplete: run.incomplete,
+    unknown: run.unknown,
     resumes: run.resumes,
     resumedBy: run.resumedBy,
     history: run.history,

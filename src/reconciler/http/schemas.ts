@@ -90,6 +90,15 @@ export const run = named(
     found: counts,
     repaired: counts,
     left: counts,
+    incomplete: z.array(z.string()).meta({
+      description:
+        'Connectors of which something was left undecided: it kept changing, was passed over, or was not looked at. ' +
+        'For them the run is no proof, whatever its state. All of them until the run has ended with a result',
+    }),
+    unknown: z.array(z.string()).meta({
+      description:
+        'Ids asked for that no side knows, up to 1,000: nothing was proven of them, and the run is undecided',
+    }),
     resumes: runId.nullable(),
     resumedBy: runId.nullable(),
     history: z.int().nullable(),
@@ -181,7 +190,14 @@ export const status = named(
       z.strictObject({
         ...connectorState,
         running: run.nullable().meta({ description: 'The run that holds the connector' }),
-        lastSuccessAt: time.nullable().meta({ description: 'When a run last ended equal or repaired' }),
+        lastSuccessAt: time.nullable().meta({
+          description: 'When a run over all of the connector last ended equal or repaired',
+        }),
+        lastVerdictAt: time.nullable().meta({
+          description:
+            'When a run over all of the connector last decided everything about it: equal, repaired, or differences that are named. ' +
+            'The alarm about an overdue proof goes by this',
+        }),
         proof: proofAge,
       }),
     ),

@@ -21,7 +21,16 @@ export interface Started {
 /** The history of runs, of proofs and of what people did. */
 export type RunHistory = Pick<
   RunStore,
-  'get' | 'list' | 'running' | 'differences' | 'cancel' | 'lastSuccess' | 'ageOfProof' | 'audit' | 'listAudit'
+  | 'get'
+  | 'list'
+  | 'running'
+  | 'differences'
+  | 'cancel'
+  | 'lastSuccess'
+  | 'lastVerdict'
+  | 'ageOfProof'
+  | 'audit'
+  | 'listAudit'
 >;
 
 /** How a wait for a commit ended. */

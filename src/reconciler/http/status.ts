@@ -26,10 +26,11 @@ export class StatusReader {
 
   async #connector({ name }: ApiConnector): Promise<Record<string, unknown>> {
     const { pool, runs } = this.#services;
-    const [state, running, lastSuccess, proof] = await Promise.all([
+    const [state, running, lastSuccess, lastVerdict, proof] = await Promise.all([
       readConnectorState(pool, name),
       runs.running(name),
       runs.lastSuccess(name),
+      runs.lastVerdict(name),
       this.#proof(name),
     ]);
     return {
@@ -37,6 +38,7 @@ export class StatusReader {
       ...state,
       running: running[0] === undefined ? null : runAnswer(running[0]),
       lastSuccessAt: isoTime(lastSuccess),
+      lastVerdictAt: isoTime(lastVerdict),
       proof: { oldest: isoTime(proof.oldest), newest: isoTime(proof.newest), documents: proof.documents },
     };
   }

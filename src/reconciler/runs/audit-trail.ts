@@ -26,17 +26,22 @@ export class AuditTrail {
     this.#table = `${quoteIdentifier(schema)}.audit`;
   }
 
+  /** @param client where the entry is part of an open transaction */
   async add(
     actor: string,
     role: string,
     action: string,
     object: string | null,
     detail: Readonly<Record<string, unknown>>,
+    client: pg.ClientBase | pg.Pool = this.#pool,
   ): Promise<void> {
-    await this.#pool.query(
-      `INSERT INTO ${this.#table} (actor, role, action, object, detail) VALUES ($1, $2, $3, $4, $5)`,
-      [storable(actor), role, action, object === null ? null : storable(object), storableJson(detail)],
-    );
+    await client.query(`INSERT INTO ${this.#table} (actor, role, action, object, detail) VALUES ($1, $2, $3, $4, $5)`, [
+      storable(actor),
+      role,
+      action,
+      object === null ? null : storable(object),
+      storableJson(detail),
+    ]);
   }
 
   /** @throws InvalidPageToken */

@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
-import type { Run } from '../types.ts';
 import { milliseconds } from './run-sql.ts';
 import { withinTime } from './transaction.ts';
 
@@ -35,6 +34,15 @@ export class Proofs {
     );
   }
 
+  /** These documents were met and not proven: what is known of them stays. */
+  async met(connector: string, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await this.#pool.query(
+      `UPDATE ${this.#schema}.proof SET met_at = clock_timestamp() WHERE connector = $1 AND id = ANY ($2::text[])`,
+      [connector, ids],
+    );
+  }
+
   async age(connector: string): Promise<ProofAge> {
     const { rows } = await this.#pool.query<{ age: string }>(
       `SELECT json_build_object('oldest', ${milliseconds('min(proven_at)')}, 'newest', ${milliseconds('max(proven_at)')},
@@ -46,18 +54,18 @@ export class Proofs {
   }
 
   /**
-   * Forgets the documents that a run over everything, which found all equal, did not meet: there are none any more. What
+   * Forgets the documents of these connectors that a run over everything of them did not meet: there are none any more. What
    * the run resumed has met counts as well.
    */
-  async forgetUnmet({ id, options }: Run): Promise<void> {
+  async forgetUnmet(runId: string, connectors: readonly string[]): Promise<void> {
     const sql = `WITH RECURSIVE part AS (
          SELECT id, resumes, started_at FROM ${this.#schema}.run WHERE id = $1
          UNION ALL SELECT run.id, run.resumes, run.started_at
          FROM ${this.#schema}.run JOIN part ON run.id = part.resumes)
        DELETE FROM ${this.#schema}.proof
-       WHERE connector = ANY ($2) AND proven_at < (SELECT min(started_at) FROM part)
+       WHERE connector = ANY ($2) AND greatest(proven_at, met_at) < (SELECT min(started_at) FROM part)
          AND NOT EXISTS (SELECT FROM part WHERE part.resumes IS NOT NULL
            AND NOT EXISTS (SELECT FROM ${this.#schema}.run WHERE run.id = part.resumes))`;
-    await withinTime(this.#pool, FORGET_MS, (client) => client.query(sql, [id, options.connectors]));
+    await withinTime(this.#pool, FORGET_MS, (client) => client.query(sql, [runId, connectors]));
   }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cursor, Difference, Progress, Run, RunFunction, RunRecorder } from '../types.ts';
+import type { Cursor, Difference, Outcome, Progress, Run, RunFunction, RunRecorder } from '../types.ts';
 import { LeaseLost, RunCancelled } from './run-errors.ts';
 import { RunFindings } from './run-findings.ts';
 import type { RunObserver } from './run-observer.ts';
@@ -134,10 +134,9 @@ export class RunExecution implements RunRecorder {
     working.catch(() => undefined);
     stopped.catch(() => undefined);
     try {
-      const { state } = await Promise.race([working, stopped]);
-      return { state, error: null };
+      return this.#endedWith(await Promise.race([working, stopped]));
     } catch (error) {
-      return signal.aborted ? this.#stoppedBy(signal.reason) : { state: 'failed', error: describe(error) };
+      return signal.aborted ? this.#stoppedBy(signal.reason) : without('failed', describe(error));
     } finally {
       settled.abort();
     }
@@ -146,9 +145,14 @@ export class RunExecution implements RunRecorder {
   #stoppedBy(reason: unknown): Ending {
     if (reason instanceof RunCancelled) {
       this.#findings.note(reason.message);
-      return { state: 'cancelled', error: null };
+      return without('cancelled', null);
     }
-    return { state: 'interrupted', error: { message: 'the process that ran it was asked to end', stack: null } };
+    return without('interrupted', { message: 'the process that ran it was asked to end', stack: null });
+  }
+
+  #endedWith({ state, incomplete, unknown = [] }: Outcome): Ending {
+    const all = state === 'undecided' ? this.run.options.connectors : [];
+    return { state, error: null, incomplete: incomplete ?? all, unknown };
   }
 
   /** Writes what changed, and that we live, until the work has ended. Never rejects: a loss aborts the run's signal. */
@@ -192,6 +196,11 @@ export class RunExecution implements RunRecorder {
     this.#wake = null;
     clearTimeout(timer);
   }
+}
+
+/** An end without a result. */
+function without(state: Ending['state'], error: Ending['error']): Ending {
+  return { state, error, incomplete: null, unknown: [] };
 }
 
 function describe(error: unknown): { message: string; stack: string | null } {

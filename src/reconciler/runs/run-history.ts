@@ -126,7 +126,7 @@ export class RunHistory {
     return this.#last(connector, SUCCESS);
   }
 
-  /** When a run over the whole connector last came to a verdict, whichever. */
+  /** When a run over the whole connector last decided all of it, whatever it found. */
   lastVerdict(connector: string): Promise<number | null> {
     return this.#last(connector, VERDICT);
   }
@@ -174,11 +174,10 @@ export class RunHistory {
 /** A run over all of a connector. */
 const WHOLE = `run.mode IN ('verify', 'repair')
   AND jsonb_typeof(coalesce(run.options -> 'ids', 'null')) = 'null'
-  AND jsonb_typeof(coalesce(run.options -> 'tables', 'null')) = 'null'
-  AND jsonb_typeof(coalesce(run.options -> 'stopAfter', 'null')) = 'null'`;
+  AND jsonb_typeof(coalesce(run.options -> 'tables', 'null')) = 'null'`;
 
 /** A run that has proven a whole connector equal. */
 const SUCCESS = `run.state IN ('equal', 'repaired') AND ${WHOLE}`;
 
-/** One that has looked at all of it, and so says how it stands. */
-const VERDICT = `run.state IN ('equal', 'repaired', 'differences') AND ${WHOLE}`;
+/** One that has decided all of the connector $1, and so says how it stands; what differs is named. */
+const VERDICT = `run.ended_at IS NOT NULL AND NOT ($1 = ANY (run.incomplete)) AND ${WHOLE}`;

@@ -96,6 +96,11 @@ export function registerProofMetrics(registry: Registry, options: ProofMetricsOp
     'When a reconciliation of the whole connector last found it equal or made it so.',
     ({ lastSuccess }) => seconds(lastSuccess),
   );
+  gauge(
+    'last_verdict_timestamp_seconds',
+    'When a reconciliation of the whole connector last decided everything about it, whatever it found.',
+    ({ lastVerdict }) => seconds(lastVerdict),
+  );
   gauge('proof_age_seconds', 'Time since the document that waits longest was proven equal.', ({ oldestProof }) =>
     seconds(oldestProof === null ? null : Math.max(0, Date.now() - oldestProof)),
   );
@@ -120,7 +125,7 @@ export async function readProof(
   ]);
   // Named differences, such as dead letters, are no lack of a proof: they have alarms of their own.
   const provenAt = Math.max(lastVerdict ?? 0, loadedAt ?? 0);
-  // The most frequent schedule says what is expected.
+  // The most frequent schedule says what is expected: both comparisons prove the documents.
   const overdue = provenAt > 0 && schedules(connector).some((schedule) => isOverdue(schedule, provenAt, Date.now()));
   return { connector, running: running.length, lastSuccess, oldestProof: oldest, overdue, lastVerdict };
 }

@@ -22,6 +22,7 @@ export function runJson(silentMs: number): string {
     'id', run.id, 'options', run.options, 'asker', json_build_object('trigger', run.trigger, 'name', run.asked_by),
     'state', ${stateNow(silentMs)}, 'progress', run.progress,
     'found', run.found, 'repaired', run.repaired, 'left', run.left_over,
+    'incomplete', to_json(coalesce(run.incomplete, run.connectors)), 'unknown', to_json(run.unknown_ids),
     'resumes', run.resumes, 'resumedBy', run.resumed_by, 'history', run.history, 'lsn', run.lsn::text,
     'requestedAt', ${milliseconds('run.requested_at')}, 'startedAt', ${milliseconds('run.started_at')},
     'endedAt', ${milliseconds(`CASE WHEN ${isSilent} THEN run.seen_at ELSE run.ended_at END`)},

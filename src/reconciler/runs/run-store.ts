@@ -141,9 +141,11 @@ export class RunStore {
     return run;
   }
 
-  async #forgetUnmet(run: Run, { state }: Ending): Promise<void> {
-    const { ids, tables, mode } = run.options;
-    if (state === 'equal' && mode !== 'restore' && ids === null && tables === null) await this.#proofs.forgetUnmet(run);
+  async #forgetUnmet({ id, options }: Run, { incomplete }: Ending): Promise<void> {
+    const { ids, tables, mode, connectors } = options;
+    if (incomplete === null || mode === 'restore' || ids !== null || tables !== null) return;
+    const complete = connectors.filter((name) => !incomplete.includes(name));
+    if (complete.length > 0) await this.#proofs.forgetUnmet(id, complete);
   }
 
   /**
@@ -200,17 +202,25 @@ export class RunStore {
     return this.#history.lastSuccess(connector);
   }
 
-  /** As `lastSuccess`, of runs that came to any verdict: equal, repaired, or differences that are named. */
+  /**
+   * As `lastSuccess`, of runs that decided everything about the connector: all is equal or made so, or what differs is named,
+   * such as a dead letter. A run that left something of it undecided is none.
+   */
   lastVerdict(connector: string): Promise<number | null> {
     return this.#history.lastVerdict(connector);
   }
 
   /**
-   * These documents are proven equal now. After a run over everything that found all equal, those that no run met are
-   * forgotten.
+   * These documents are proven equal now. After a run that decided everything about a connector, those that it did not meet
+   * are forgotten.
    */
   proven(connector: string, ids: readonly string[], runId: string): Promise<void> {
     return this.#proofs.proven(connector, ids, runId);
+  }
+
+  /** These documents are there and not proven: they differ, are on their way, or were accepted as they are. */
+  met(connector: string, ids: readonly string[]): Promise<void> {
+    return this.#proofs.met(connector, ids);
   }
 
   ageOfProof(connector: string): Promise<ProofAge> {
@@ -222,15 +232,16 @@ export class RunStore {
     return this.#history.prune(this.#o.keep);
   }
 
-  /** Notes what somebody did. */
+  /** Notes what somebody did. @param client where the entry is part of an open transaction */
   audit(
     actor: string,
     role: string,
     action: string,
     object: string | null,
     detail: Readonly<Record<string, unknown>> = {},
+    client?: pg.ClientBase,
   ): Promise<void> {
-    return this.#audit.add(actor, role, action, object, detail);
+    return this.#audit.add(actor, role, action, object, detail, client);
   }
 
   /** Newest first. @throws InvalidPageToken */

@@ -10,6 +10,8 @@ import { withinTime } from './transaction.ts';
 
 /** Differences written at once. */
 const PORTION = 1_000;
+/** Unknown ids that are kept of a run. */
+const UNKNOWN_KEPT = 1_000;
 /** The shortest time that an answer is waited for. */
 const SHORTEST_WAIT_MS = 250;
 
@@ -27,6 +29,9 @@ export interface RunWriterOptions {
 export interface Ending {
   readonly state: Exclude<RunState, 'queued' | 'running'>;
   readonly error: { readonly message: string; readonly stack: string | null } | null;
+  /** Connectors of which something was left undecided; null: the run has come to no result. */
+  readonly incomplete: readonly string[] | null;
+  readonly unknown: readonly string[];
 }
 
 /**
@@ -127,11 +132,11 @@ export class RunWriter {
    * The run ends and gives its connectors back. An ending whose answer was lost is the same ending again.
    * @throws LeaseLost
    */
-  async end({ state, error }: Ending): Promise<Run> {
+  async end({ state, error, incomplete, unknown }: Ending): Promise<Run> {
     const row = await this.#persist<{ run: string }>(
       `WITH ended AS (
          UPDATE ${this.#table} SET state = $3, ended_at = coalesce(run.ended_at, clock_timestamp()),
-           seen_at = clock_timestamp(), error_message = $4, error_stack = $5
+           seen_at = clock_timestamp(), error_message = $4, error_stack = $5, incomplete = $6, unknown_ids = $7
          WHERE run.id = $1 AND run.execution = $2 AND run.state IN ('running', $3) RETURNING run.*),
        freed AS (DELETE FROM ${this.#schema}.lease USING ended WHERE lease.run = ended.id)
        SELECT ${runJson(this.#o.silentMs)} AS run FROM ended AS run`,
@@ -141,6 +146,8 @@ export class RunWriter {
         state,
         error ? storable(error.message) : null,
         error?.stack ? storable(error.stack) : null,
+        incomplete,
+        unknown.slice(0, UNKNOWN_KEPT).map(storable),
       ],
     );
     return JSON.parse(this.#mine(row).run) as Run;

@@ -120,6 +120,9 @@ describe('delivery when FASTAAPS does not take it', () => {
     assert.equal((await rig.client.getPosition(TARGET))?.seq, '2');
 
     assert.deepEqual(await replayDeadLetter(bookkeeping.pool, SCHEMA, ['1']), []);
+    await bookkeeping.query('UPDATE :s.dead_letter SET discarded_at = now()');
+    assert.deepEqual(await replayDeadLetter(bookkeeping.pool, SCHEMA, 'all'), [], 'it was set aside');
+    await bookkeeping.query('UPDATE :s.dead_letter SET discarded_at = NULL');
     assert.deepEqual(await replayDeadLetter(bookkeeping.pool, SCHEMA, 'all'), ['2']);
     await bookkeeping.projectMarks();
     await rig.settled();

@@ -203,13 +203,19 @@ describe('SIIRAyS’s documents against FASTAAPS', () => {
       `INSERT INTO document (collection, db_tag, id, document) VALUES ('registro', 'sync', 'abc', '{}')`,
     );
     const few = ['1700', '1701', 'abc', 'nowhere', '01702', '99999999999999999999', '1701'];
-    const { candidates, proven } = await scanned(rig.comparison({ ids: few }));
+    const { candidates, proven, unknown } = await scanned(rig.comparison({ ids: few }));
     assert.deepEqual(keys(candidates), ['1700', 'abc']);
     assert.deepEqual(proven, ['1701']);
+    assert.deepEqual(unknown.sort(), ['01702', '99999999999999999999', 'nowhere']);
+    // One that was there is known: nothing on either side is what it should be.
+    await rig.siirays.client.query(`DELETE FROM epsa WHERE id_epsa = 1701`);
+    await rig.send(['1701']);
+    const gone = await scanned(rig.comparison({ ids: ['1701'] }));
+    assert.deepEqual([keys(gone.candidates), gone.unknown], [[], []]);
     const many = Array.from({ length: 650 }, (_, at) => String(1602 + at));
     const more = await scanned(rig.comparison({ ids: many }));
     assert.deepEqual(keys(more.candidates), ['1700']);
-    assert.deepEqual([more.proven.length, more.total, more.ranges.length], [649, 650, 2]);
+    assert.deepEqual([more.proven.length, more.total, more.ranges.length], [648, 650, 2]);
   });
 
   test('are settled by value when many are suspect, from one reading of the set', async () => {

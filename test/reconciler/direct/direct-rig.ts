@@ -126,6 +126,7 @@ async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
 export interface Scanned {
   candidates: DirectCandidate[];
   proven: string[];
+  unknown: string[];
   compared: number;
   total: number;
   /** Of each range: its candidates, and where to go on after it. */
@@ -134,10 +135,11 @@ export interface Scanned {
 
 /** A whole scan, or what is left of it from a cursor on. */
 export async function scanned(comparison: DirectDocuments, from: unknown = null): Promise<Scanned> {
-  const all: Scanned = { candidates: [], proven: [], compared: 0, total: 0, ranges: [] };
+  const all: Scanned = { candidates: [], proven: [], unknown: [], compared: 0, total: 0, ranges: [] };
   for await (const range of comparison.scan(from, new AbortController().signal)) {
     all.candidates.push(...range.candidates);
     all.proven.push(...range.proven);
+    all.unknown.push(...(range.unknown ?? []));
     all.compared += range.compared;
     all.total = range.total;
     all.ranges.push({ keys: keys(range.candidates), cursor: JSON.parse(JSON.stringify(range.cursor)) });

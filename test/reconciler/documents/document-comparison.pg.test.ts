@@ -29,7 +29,11 @@ describe('the comparison of documents by versions', () => {
       candidates: new Map(),
     });
     const some = await scanAll(rig.comparison([id(3), id(1), 'no such id', '01601']));
-    assert.deepEqual(some.proven, ['01601', id(1), id(3), 'no such id']);
+    assert.deepEqual(some.proven, [id(1), id(3)]);
+    assert.deepEqual(
+      some.ranges.flatMap(({ unknown }) => unknown),
+      ['01601', 'no such id'],
+    );
 
     await rig.fastaapsDatabase.query('DELETE FROM document');
     const comparison = rig.comparison();
@@ -86,7 +90,7 @@ describe('the comparison of documents by versions', () => {
     );
 
     const comparison = rig.comparison();
-    const { candidates, proven } = await scanAll(comparison);
+    const { candidates, proven, ranges } = await scanAll(comparison);
     const wanted = [...[0, 1, 2, 3, 4, 5, 6].map(id), refused, lacking.id, '999', 'abc', '01603'].sort();
     assert.deepEqual([...candidates.keys()].sort(), wanted);
     assert.deepEqual(
@@ -95,6 +99,16 @@ describe('the comparison of documents by versions', () => {
     );
     assert.equal(proven.length, 40 - 9 - 1, 'what was set aside is no difference, and not proven either');
     assert.ok(!proven.includes(setAside));
+    assert.deepEqual(
+      ranges.flatMap((range) => range.setAside ?? []),
+      [setAside],
+    );
+    const wasPending = { ...candidates.get(refused)!, key: setAside, pending: true };
+    assert.deepEqual(
+      (await comparison.look([wasPending])).map((one) => [one.key, one.setAside]),
+      [[setAside, true]],
+      'nor is it when it was on its way at first',
+    );
 
     const looked = await comparison.look([...candidates.values()]);
     assert.deepEqual(new Map(looked.map((one) => [one.key, one])), candidates, 'the second look finds the same pairs');

@@ -153,7 +153,7 @@ describe('dead letters', () => {
     const { entries } = await rig.store.listAudit({ limit: 1 });
     assert.deepEqual(
       [entries[0]!.action, entries[0]!.object, entries[0]!.detail],
-      ['dead-letter.replay-all', 'epsa', { replayed: 2_000 }],
+      ['dead-letter.replay-all', 'epsa', { letters: 2_000 }],
     );
   });
 });

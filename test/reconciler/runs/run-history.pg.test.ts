@@ -89,6 +89,64 @@ describe('the last success', () => {
   });
 });
 
+describe('the last verdict', () => {
+  test('is of a run that decided all of the connector, whatever it found and left of others', async () => {
+    const stores = await freshStores(database.url);
+    const store = stores.open();
+    const of = async (connector: string) => [await store.lastVerdict(connector), await store.lastSuccess(connector)];
+    const ends = (state: Outcome['state'], incomplete?: string[]) => async (): Promise<Outcome> => ({
+      ...{ state, incomplete },
+    });
+    await done(store, {}, ends('undecided'));
+    await done(store, {}, ends('differences', ['epsa']));
+    await done(store, {}, fails);
+    await done(store, { ids: ['1'] }, ends('differences', []));
+    await done(store, { tables: ['public.epsa'] });
+    await done(store, { mode: 'restore', target: 'backup' });
+    assert.deepEqual(await of('epsa'), [null, null]);
+    const two = { connectors: ['epsa', 'other'] };
+    const half = (await store.get(await done(store, two, ends('undecided', ['epsa']))))!;
+    assert.deepEqual(await of('epsa'), [null, null]);
+    assert.deepEqual(await of('other'), [half.endedAt, null]);
+    const whole = (await store.get(await done(store, two, ends('differences', []))))!;
+    assert.deepEqual(await of('epsa'), [whole.endedAt, null]);
+    assert.deepEqual([half.incomplete, whole.incomplete], [['epsa'], []]);
+    // One whose process does not say it (an earlier version, a killed one) proves nothing.
+    await stores.sql('UPDATE :schema.run SET incomplete = NULL');
+    assert.deepEqual(await of('epsa'), [null, null]);
+    assert.deepEqual((await store.get(whole.id))!.incomplete, ['epsa', 'other']);
+    const success = (await store.get(await done(store, { stopAfter: 5 })))!;
+    assert.deepEqual(await of('epsa'), [success.endedAt, success.endedAt]);
+  });
+
+  test('of runs from before it was told apart, counts only what surely was one', async () => {
+    const stores = await freshStores(database.url);
+    const store = stores.open();
+    const equal = await done(store);
+    const dead = await done(store, {}, ending('differences'));
+    const noting: RunFunction = async (recorder) => {
+      recorder.note('3 rows kept changing');
+      return { state: 'differences' };
+    };
+    const noted = await done(store, {}, noting);
+    await stores.sql('ALTER TABLE :schema.run DROP COLUMN incomplete, DROP COLUMN unknown_ids');
+    await stores.sql('ALTER TABLE :schema.proof DROP COLUMN met_at');
+    await stores.sql(`DELETE FROM :schema.migration WHERE name = '002-verdict.sql'`);
+    await store.migrate();
+    const incomplete = async (id: string) => (await store.get(id))!.incomplete;
+    assert.deepEqual([await incomplete(equal), await incomplete(dead), await incomplete(noted)], [[], [], ['epsa']]);
+  });
+
+  test('ids that no side knows stand with the run, up to a limit', async () => {
+    const stores = await freshStores(database.url);
+    const store = stores.open();
+    const many = Array.from({ length: 1_500 }, (_, i) => `no\0 ${i}`);
+    const id = await done(store, { ids: many }, async () => ({ state: 'undecided', unknown: many }));
+    const { unknown, incomplete } = (await store.get(id))!;
+    assert.deepEqual([unknown.length, unknown[7], incomplete], [1_000, 'no\uFFFD 7', ['epsa']]);
+  });
+});
+
 describe('proofs', () => {
   test('the age of the oldest is what counts; a later proof replaces an earlier one', async () => {
     const stores = await freshStores(database.url);
@@ -120,8 +178,18 @@ describe('proofs', () => {
     const documents = async () => (await store.ageOfProof('epsa')).documents;
     await done(store, {}, meets(['1', '2', '3']));
     await done(store, { ids: ['1'] }, meets(['1']));
-    await done(store, {}, meets(['1'], { state: 'differences' }));
-    assert.equal(await documents(), 3);
+    await done(store, {}, meets(['1'], { state: 'differences', incomplete: ['epsa'] }));
+    await done(store, {}, meets(['1'], { state: 'undecided' }));
+    await done(store, {}, fails);
+    assert.equal(await documents(), 3, 'what was not looked at may be there');
+    // A dead letter is met, and not proven: only what is no more is forgotten.
+    await done(store, {}, async ({ run }) => {
+      await store.proven('epsa', ['1'], run.id);
+      await store.met('epsa', ['3', 'never proven']);
+      return { state: 'differences' };
+    });
+    assert.deepEqual(await stores.sql('SELECT id FROM :schema.proof ORDER BY id'), [{ id: '1' }, { id: '3' }]);
+    await store.proven('epsa', ['2', '3'], '00000000-0000-0000-0000-000000000000');
     // In two parts: what the first part met counts.
     const first = await done(store, {}, meets(['1'], { state: 'undecided' }));
     const { run } = await store.resume(first, ANA);

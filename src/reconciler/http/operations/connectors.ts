@@ -1,3 +1,4 @@
+import { audited } from '../audited.ts';
 import { neverRan } from '../chosen-connector.ts';
 import { readConnectorState, setPaused } from '../connector-status.ts';
 import { type ApiContext, json, type Operation, operation, problemOf } from '../operation.ts';
@@ -8,7 +9,7 @@ import type { ApiConnector } from '../services.ts';
 
 /** What is kept equal, and pausing it. */
 export function connectors({ services }: ApiContext): Operation[] {
-  const { pool, runs } = services;
+  const { pool } = services;
 
   const answerOf = async (connector: ApiConnector) => {
     const { name, target, root, tables } = connector;
@@ -35,9 +36,13 @@ export function connectors({ services }: ApiContext): Operation[] {
       async handle({ response, params, caller }) {
         const connector = services.connectors.find(({ name }) => name === params.name);
         if (connector === undefined) throw notFound(unknownConnector(params.name!, services.connectors));
-        const changed = await setPaused(pool, connector.name, verb === 'pause');
+        const changed = await audited(
+          services,
+          { caller, action: `connector.${verb}`, object: connector.name },
+          (client) => setPaused(client, connector.name, verb === 'pause'),
+          (set) => set === true,
+        );
         if (changed === null) throw neverRan(connector.name);
-        if (changed) await runs.audit(caller.name, caller.role, `connector.${verb}`, connector.name, {});
         response.json(await answerOf(connector));
       },
     });

@@ -1,5 +1,7 @@
+import type pg from 'pg';
+import { audited } from '../audited.ts';
 import { chosenConnector, ofPresent } from '../chosen-connector.ts';
-import { discardDeadLetter, listDeadLetters, replayAll, replayOne } from '../dead-letter-store.ts';
+import { countOpen, discardDeadLetter, listDeadLetters, replayAll, replayOne } from '../dead-letter-store.ts';
 import { type ApiContext, json, type Operation, operation, problemOf } from '../operation.ts';
 import { notFound } from '../problem.ts';
 import * as schemas from '../schemas.ts';
@@ -34,8 +36,10 @@ export function deadLetters({ services }: ApiContext): Operation[] {
       answers: { 202: json('They are made with the next projection', schemas.replayed), 404: NEVER_RAN },
       async handle({ response, query, caller }) {
         const connector = chosenConnector(connectors, query.connector);
+        const letters = await ofPresent(connector, () => countOpen(pool, connector.name));
+        // Before it is done, which takes several transactions: nothing is replayed without an entry.
+        await runs.audit(caller.name, caller.role, 'dead-letter.replay-all', connector.name, { letters });
         const replayed = await ofPresent(connector, () => replayAll(pool, connector.name));
-        await runs.audit(caller.name, caller.role, 'dead-letter.replay-all', connector.name, { replayed });
         response.status(202).json({ connector: connector.name, replayed });
       },
     }),
@@ -49,8 +53,9 @@ export function deadLetters({ services }: ApiContext): Operation[] {
       async handle({ response, params, query, caller }) {
         const connector = chosenConnector(connectors, query.connector);
         const id = idOf(params);
-        if (!(await ofPresent(connector, () => replayOne(pool, connector.name, id)))) throw noLetter();
-        await runs.audit(caller.name, caller.role, 'dead-letter.replay', `${connector.name}/${id}`, {});
+        const act = { caller, action: 'dead-letter.replay', object: `${connector.name}/${id}` };
+        const replay = (client: pg.ClientBase) => replayOne(client, connector.name, id);
+        if (!(await ofPresent(connector, () => audited(services, act, replay, Boolean)))) throw noLetter();
         response.status(202).json({ connector: connector.name, replayed: 1 });
       },
     }),
@@ -65,11 +70,11 @@ export function deadLetters({ services }: ApiContext): Operation[] {
       async handle({ response, params, query, caller }) {
         const connector = chosenConnector(connectors, query.connector);
         const id = idOf(params);
-        const found = await ofPresent(connector, () => discardDeadLetter(pool, connector.name, id, caller.name));
+        const act = { caller, action: 'dead-letter.discard', object: `${connector.name}/${id}` };
+        const discard = (client: pg.ClientBase) => discardDeadLetter(client, connector.name, id, caller.name);
+        const changed = (letter: Awaited<ReturnType<typeof discard>>) => letter?.changed === true;
+        const found = await ofPresent(connector, () => audited(services, act, discard, changed));
         if (found === null) throw noLetter();
-        if (found.changed) {
-          await runs.audit(caller.name, caller.role, 'dead-letter.discard', `${connector.name}/${id}`, {});
-        }
         response.json(found.deadLetter);
       },
     }),

@@ -3,6 +3,7 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { IdempotencyConflict, NotResumable } from '../../runs/run-errors.ts';
 import { ENDED, type Run, RunConflict } from '../../types.ts';
+import { note } from '../audited.ts';
 import type { EventStream } from '../event-streams.ts';
 import { drainSignal, goneSignal } from '../gone.ts';
 import { type ApiContext, json, type Operation, operation, problemOf } from '../operation.ts';
@@ -73,7 +74,7 @@ export function reconciliations(context: ApiContext): Operation[] {
         });
         if (!existing) {
           const detail = { options: run.options, resumes: run.resumes };
-          await services.runs.audit(caller.name, caller.role, 'reconciliation.start', run.id, detail);
+          await note(context, { caller, action: 'reconciliation.start', object: run.id }, detail);
         }
         response
           .status(existing ? 200 : 202)
@@ -122,7 +123,7 @@ export function reconciliations(context: ApiContext): Operation[] {
         const before = await runOf(params.id!);
         const run = ENDED.includes(before.state) ? before : await services.runs.cancel(before.id, caller.name);
         if (run === null) throw notFound('there is no such run');
-        if (run !== before) await services.runs.audit(caller.name, caller.role, 'reconciliation.cancel', run.id, {});
+        if (run !== before) await note(context, { caller, action: 'reconciliation.cancel', object: run.id }, {});
         response.status(ENDED.includes(run.state) ? 200 : 202).json(runAnswer(run));
       },
     }),
