@@ -11,7 +11,7 @@ import { DirectSetComparison } from './direct/direct-set-comparison.ts';
 import { DocumentComparison } from './documents/document-comparison.ts';
 import { SetComparison } from './documents/set-comparison.ts';
 import type { Sides } from './engine.ts';
-import { markDocuments, sendSetAgain } from './mark-documents.ts';
+import { markUnlessSetAside, sendSetAgain } from './mark-documents.ts';
 import { assertRestorable, restoreSet } from './restore/restore-set.ts';
 import { RowComparison } from './rows/row-comparison.ts';
 import { SiiraysReader } from './siirays-reader.ts';
@@ -60,7 +60,7 @@ export function connectorSides(
     direct: (ids) => {
       const options = {
         ...{ connector, siirays, syncUrl: config.syncUrl, fastaaps, ids, rangeMs: RANGE_MS, onWarning },
-        markForced: (marked: string[]) => markDocuments(config.syncUrl, schemas.sync, marked),
+        markForced: (marked: string[]) => markUnlessSetAside(config.syncUrl, schemas.sync, marked),
       };
       const Direct = connector.target.adapter === 'restore' ? DirectSetComparison : DirectComparison;
       return new Direct(options) as unknown as Comparison<Candidate>;

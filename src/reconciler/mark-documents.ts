@@ -33,9 +33,25 @@ export async function insertMarks(
   }
 }
 
-/** The same on a session of its own. */
-export function markDocuments(syncUrl: string, syncSchema: string, ids: readonly string[]): Promise<void> {
-  return withSession(syncUrl, (client) => insertMarks((work) => work(client), syncSchema, ids));
+/**
+ * The same on a session of its own, but for documents whose newest version is a dead letter that somebody has set aside: a
+ * new version would be refused as the last one, and stand open again.
+ * @returns those
+ */
+export function markUnlessSetAside(syncUrl: string, syncSchema: string, ids: readonly string[]): Promise<string[]> {
+  const s = quoteIdentifier(syncSchema);
+  return withSession(syncUrl, async (client) => {
+    const { rows } = await client.query<{ id: string }>(
+      `SELECT d.id FROM ${s}.document AS d
+         JOIN ${s}.dead_letter AS l ON (l.id, l.epoch, l.version) = (d.id, d.epoch, d.version)
+       WHERE l.discarded_at IS NOT NULL AND d.id = ANY ($1::text[])`,
+      [textArray(ids)],
+    );
+    const setAside = new Set(rows.map(({ id }) => id));
+    const others = ids.filter((id) => !setAside.has(id));
+    await insertMarks((work) => work(client), syncSchema, others);
+    return [...setAside];
+  });
 }
 
 /** Makes the consumer of an adapter `restore` send its whole set once more, by one mark, where it has any document. */
@@ -52,14 +68,14 @@ export function sendSetAgain(syncUrl: string, syncSchema: string): Promise<void>
   });
 }
 
-async function withSession(syncUrl: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+async function withSession<T>(syncUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = await connect({
     connectionString: syncUrl,
     application_name: 'siirays-sync reconciler',
     options: SETTINGS,
   });
   try {
-    await work(client);
+    return await work(client);
   } finally {
     await disconnect(client);
   }

@@ -33,6 +33,8 @@ const GATHERED = 2_000;
 const REPAIR_LOOK_MS = 250;
 const REPAIR_LOOK_MOST_MS = 5_000;
 
+const ASKED = 'a repair was asked for, and not seen to arrive before the run ended';
+
 /** What a run has come to, over all its phases. */
 export class Tally {
   readonly found: Counter;
@@ -211,20 +213,30 @@ async function conclude<C extends Candidate>(options: PhaseOptions<C>, confirmed
   const described = await comparison.describe(confirmed);
   const found = confirmed.filter(({ key }) => described.has(key) && !tally.consequences.has(described.get(key)!));
   for (const { key } of found) tally.found.add(described.get(key)!.kind);
-  const outcomes = options.mode === 'repair' ? await repair(options, found) : new Map<string, string | null>();
-  const differences: Difference[] = found.map(({ key }) => {
-    const seen = described.get(key)!;
-    const base = { ...seen, connector, since: seen.since ?? options.since() };
-    if (options.mode !== 'repair') return { ...base, outcome: 'found', reason: null };
-    const reason = outcomes.get(key) ?? null;
-    return { ...base, outcome: reason === null ? 'repaired' : 'left', reason };
-  });
+  const told = (outcome: Difference['outcome'], reason: string | null) => (one: C) => {
+    const seen = described.get(one.key)!;
+    return { ...seen, connector, since: seen.since ?? options.since(), outcome, reason };
+  };
+  let differences = found.map(told('found', null));
+  if (options.mode !== 'repair') await recorder.differences(differences);
+  else {
+    // A process that is killed meanwhile leaves word of what it has asked for.
+    const became = await recorder.asked(found.map(told('asked', ASKED)));
+    const reasons = await repair(options, found);
+    differences = found.map((one) => {
+      const reason = reasons.get(one.key) ?? null;
+      return told(reason === null ? 'repaired' : 'left', reason)(one);
+    });
+    became(differences);
+    if (comparison.phase !== 'rows') {
+      await options.proven(keysOf(found).filter((key) => !reasons.has(key)));
+    }
+  }
   for (const difference of differences) {
     if (difference.outcome === 'repaired') tally.repaired.add(difference.kind);
     else tally.left.add(difference.kind);
     tally.consequences.add(difference);
   }
-  await recorder.differences(differences);
 }
 
 /** Asks for repairs and looks until they show. @returns by key why a candidate is left; repaired ones have no entry */
@@ -234,16 +246,17 @@ async function repair<C extends Candidate>(
 ): Promise<Map<string, string>> {
   recorder.progress({ phase: 'repairing' });
   recorder.signal.throwIfAborted();
-  const refused = await comparison.repair(found);
-  let open: readonly C[] = found.filter(({ key }) => !refused.has(key));
+  const left = new Map(await comparison.repair(found));
+  let open: readonly C[] = found.filter(({ key }) => !left.has(key));
   const deadline = performance.now() + repairPatienceMs;
   for (let waitMs = REPAIR_LOOK_MS; ; waitMs = Math.min(REPAIR_LOOK_MOST_MS, waitMs * 1.5)) {
-    const keys = new Set((await comparison.look(open)).map(({ key }) => key));
-    open = open.filter(({ key }) => keys.has(key));
+    const still = await comparison.look(open);
+    for (const { key, setAside } of still) if (setAside) left.set(key, 'it was set aside meanwhile');
+    const keys = new Set(keysOf(still));
+    open = open.filter(({ key }) => keys.has(key) && !left.has(key));
     if (open.length === 0 || performance.now() > deadline) break;
     await sleep(waitMs, undefined, { signal: recorder.signal });
   }
-  const left = new Map(refused);
   const late = `not repaired within ${Math.round(repairPatienceMs / 1000)} s: see the logs of the producer and the consumer`;
   for (const { key } of open) left.set(key, late);
   return left;

@@ -1,6 +1,6 @@
 import type { ReconcilerConfig } from '../config/types.ts';
 import type { ProcessContext } from '../observability/process-context.ts';
-import { firstLoadAt } from './first-load.ts';
+import { FirstLoads } from './first-load.ts';
 import { startApiServer } from './http/api-server.ts';
 import { PositionWaits } from './http/position-waits.ts';
 import type { ApiServices } from './http/services.ts';
@@ -47,6 +47,7 @@ async function serve(
   const { store, pool, connectors, watch } = reconciliation;
   const names = connectors.map(({ name }) => name);
   const runs = new Set<Promise<unknown>>();
+  const firstLoads = new FirstLoads(pool);
 
   /** Executes a run in the background. */
   const execute = (run: Run): Promise<void> => {
@@ -64,11 +65,11 @@ async function serve(
     store,
     plans: plansOf(config, names),
     start: async (options, asker) => execute((await store.create(options, asker)).run),
-    firstLoadAt: () => firstLoadAt(pool, names),
+    firstLoadAt: () => firstLoads.latest(names),
     ...{ log, signal, instance: config.instanceId, leaseMs: LEADER_MS },
   });
   const proofs: ProofMetricsOptions = {
-    ...{ store, connectors: names, firstLoadAt: (connector) => firstLoadAt(pool, [connector]) },
+    ...{ store, connectors: names, firstLoadAt: (connector) => firstLoads.latest([connector]) },
     schedules: () => {
       const { cron, directCron, timezone } = config.schedule;
       return [cron, directCron].flatMap((text) => parseSchedule(text ?? 'off', timezone) ?? []);

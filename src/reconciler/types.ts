@@ -92,8 +92,8 @@ export interface Difference {
   readonly wrong: Side;
   /** Version (decimal) of the document in FASTAAPS, or SIIRAyS's LSN for a row, since when it is so at the latest. */
   readonly since: string | null;
-  /** What became of it. `left` says why in `reason`. */
-  readonly outcome: 'found' | 'repaired' | 'left';
+  /** What became of it. `left` says why in `reason`; `asked`: a repair was asked for, and is not seen to have arrived (yet). */
+  readonly outcome: 'found' | 'repaired' | 'left' | 'asked';
   readonly reason: string | null;
 }
 
@@ -167,6 +167,12 @@ export interface RunRecorder {
   progress(change: Partial<Progress>, cursor?: Cursor): void;
   /** Stores differences; those beyond the limit of kept ones are only counted. */
   differences(found: readonly Difference[]): Promise<void>;
+  /**
+   * Stores differences whose repair is about to be asked for, and resolves when they are stored: whatever becomes of the
+   * process, the history tells of them. They count as left until it is known what became of them.
+   * @returns takes what became of each, in their order
+   */
+  asked(found: readonly Difference[]): Promise<(became: readonly Difference[]) => void>;
   /** Where the run that this one resumes had come to; null for a run from the beginning. */
   readonly resumeFrom: Cursor | null;
   note(text: string): void;

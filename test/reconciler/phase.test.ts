@@ -56,6 +56,7 @@ class Sides implements Comparison<Candidate> {
 
 async function run(sides: Sides, mode: Mode, more: Partial<PhaseOptions<Candidate>> = {}) {
   const differences: Difference[] = [];
+  const asked: Difference[] = [];
   const cursors: unknown[] = [];
   const notes: string[] = [];
   const proven: string[] = [];
@@ -68,6 +69,11 @@ async function run(sides: Sides, mode: Mode, more: Partial<PhaseOptions<Candidat
     },
     differences: async (found: Difference[]) => {
       differences.push(...found);
+    },
+    asked: async (found: Difference[]) => {
+      asked.push(...found);
+      assert.deepEqual(sides.repairs, [], 'what is asked for is stored before');
+      return (became: Difference[]) => void differences.push(...became);
     },
     note: (text: string) => notes.push(text),
   } as unknown as RunRecorder;
@@ -86,7 +92,7 @@ async function run(sides: Sides, mode: Mode, more: Partial<PhaseOptions<Candidat
     cursor: (at) => ({ at }),
     ...more,
   });
-  return { differences, cursors, notes, proven, met, tally };
+  return { differences, asked, cursors, notes, proven, met, tally };
 }
 
 describe('a phase of a reconciliation', () => {
@@ -103,7 +109,12 @@ describe('a phase of a reconciliation', () => {
   test('repair looks until it shows, and says why something is left', async () => {
     const sides = new Sides(ranges(['a', 'stubborn', 'dead']), ['a', 'stubborn', 'dead']);
     sides.refused.set('dead', 'still lacks tuberias[0].localidad');
-    const { differences, tally } = await run(sides, 'repair');
+    const { differences, asked, tally, proven } = await run(sides, 'repair');
+    assert.deepEqual(
+      asked.map(({ documents, outcome }) => [documents[0], outcome]),
+      ['a', 'stubborn', 'dead'].map((key) => [key, 'asked']),
+    );
+    assert.deepEqual(proven, ['a']);
     const told = Object.fromEntries(differences.map(({ documents, reason }) => [documents[0], reason]));
     assert.equal(told.a, null);
     assert.equal(told.dead, 'still lacks tuberias[0].localidad');

@@ -22,8 +22,8 @@ export interface DirectOptions {
   rangeMs: number;
   /** At most so many documents in a range. */
   rangeDocuments?: number;
-  /** Asks for documents to be sent again. */
-  markForced(ids: string[]): Promise<void>;
+  /** Asks for documents to be sent again. @returns those whose dead letter somebody has set aside, which are not */
+  markForced(ids: string[]): Promise<readonly string[]>;
   onWarning(text: string): void;
 }
 
@@ -116,7 +116,8 @@ export class DirectDocuments implements Comparison<DirectCandidate> {
       } else if (problem === null) marked.push(key);
       else reasons.set(key, `SIIRAyS lacks ${problem}, which the document requires`);
     }
-    if (marked.length > 0) await this.#options.markForced(marked);
+    const setAside = marked.length > 0 ? await this.#options.markForced(marked) : [];
+    for (const id of setAside) reasons.set(id, 'its dead letter was set aside: replay that to have it sent again');
     return reasons;
   }
 

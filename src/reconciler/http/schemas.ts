@@ -133,7 +133,9 @@ export const difference = named(
     actual: z.string().nullable(),
     wrong: z.enum(['replica', 'sync', 'fastaaps']),
     since: z.string().nullable(),
-    outcome: z.enum(['found', 'repaired', 'left']),
+    outcome: z.enum(['found', 'repaired', 'left', 'asked']).meta({
+      description: 'asked: a repair was asked for, and was not seen to arrive before the run ended',
+    }),
     reason: z.string().nullable(),
   }),
 );

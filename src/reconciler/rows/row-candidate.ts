@@ -1,5 +1,6 @@
 import type { Candidate } from '../comparison.ts';
 import type { ComparedTable } from './compared-table.ts';
+import type { KeyColumn } from './key-order.ts';
 import type { Key } from './range-sql.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface RowCandidate extends Candidate {
   readonly table: string;
   /** Texts of the key in the order of the table's identity; null where it has none. */
   readonly keys: Key | null;
+  /** The columns of that key; empty where the table has none. */
+  readonly keyed: readonly KeyColumn[];
   /** Where the table has no key: the hash of the row's text. */
   readonly hash: string | null;
 }
@@ -28,14 +31,15 @@ export interface SideRow {
 
 /** Null where both are the same. */
 export function keyedCandidate(
-  { name }: ComparedTable,
+  { name, key: keyed }: ComparedTable,
   keys: Key,
   source: SideRow | undefined,
   replica: SideRow | undefined,
 ): RowCandidate | null {
   if (source?.hash === replica?.hash) return null;
   const pair = [source?.hash ?? null, replica?.hash ?? null, (source ?? replica)!.version];
-  return { key: JSON.stringify([name, ...keys]), pair: pair.join(' '), pending: false, table: name, keys, hash: null };
+  const key = JSON.stringify([name, ...keys]);
+  return { key, pair: pair.join(' '), pending: false, table: name, keys, keyed, hash: null };
 }
 
 /** How often one side holds a row. */
@@ -54,5 +58,5 @@ export function countedCandidate(
   if (source?.count === replica?.count) return null;
   const pair = [source?.count ?? 0, replica?.count ?? 0, (source ?? replica)!.version];
   const key = JSON.stringify([name, { hash }]);
-  return { key, pair: pair.join(' '), pending: false, table: name, keys: null, hash };
+  return { key, pair: pair.join(' '), pending: false, table: name, keys: null, keyed: [], hash };
 }

@@ -234,7 +234,11 @@ export class RowComparison implements Comparison<RowCandidate> {
       let left = some;
       try {
         const loaded = await this.#load(refs.get(name)!);
-        act.lost(some.filter((candidate) => !fits(loaded.table, candidate)));
+        const misfits = some.filter((candidate) => !fits(loaded.table, candidate));
+        if (misfits.length > 0) {
+          this.#options.onNotComparable(name, `${name} has another key now: compare it when the change is done`);
+          act.lost(misfits);
+        }
         left = some.filter((candidate) => fits(loaded.table, candidate));
         for (const batch of batches(left, size)) {
           await act.each(loaded, batch);

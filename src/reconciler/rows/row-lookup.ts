@@ -17,9 +17,9 @@ export async function lookAgain(
   return table.key.length > 0 ? lookByKeys(sides, table, candidates) : lookByHashes(sides, table, candidates);
 }
 
-/** Whether the candidate was found in a table with such a key as this one has. */
-export function fits(table: ComparedTable, { keys }: RowCandidate): boolean {
-  return (keys?.length ?? 0) === table.key.length;
+/** Whether the candidate was found by the key that the table has now: looked up by another one, it would not be there. */
+export function fits({ key }: ComparedTable, { keyed }: RowCandidate): boolean {
+  return keyed.length === key.length && keyed.every(({ name }, place) => name === key[place]!.name);
 }
 
 async function lookByKeys(

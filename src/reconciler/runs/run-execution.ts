@@ -64,10 +64,29 @@ export class RunExecution implements RunRecorder {
     this.#findings.add(found);
     this.#o.observer?.found(found);
     this.#changed();
-    while (!this.#over && this.#findings.waiting.length > MAX_WAITING) {
+    await this.#untilWaiting(MAX_WAITING);
+  }
+
+  async asked(found: readonly Difference[]): Promise<(became: readonly Difference[]) => void> {
+    if (this.#over || found.length === 0) return () => undefined;
+    const first = this.#findings.add(found);
+    this.#changed();
+    await this.#untilWaiting(0);
+    return (became) => {
+      if (this.#over) return;
+      this.#findings.became(first, found, became);
+      this.#o.observer?.found(became);
+      this.#changed();
+    };
+  }
+
+  /** Waits until no more differences than so many wait to be written. */
+  async #untilWaiting(most: number): Promise<void> {
+    while (!this.#over && this.#findings.waiting.length > most) {
       this.signal.throwIfAborted();
       await this.#written.promise;
     }
+    this.signal.throwIfAborted();
   }
 
   note(text: string): void {

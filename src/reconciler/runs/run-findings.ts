@@ -31,8 +31,7 @@ export class RunFindings {
   readonly #notes = new Set<string>();
   readonly #limit: number;
   #waiting: KeptDifference[] = [];
-  #kept = 0;
-  #leftOut = 0;
+  #count = 0;
 
   /** @param limit so many differences are kept; the others are counted only */
   constructor(progress: Progress, cursor: Cursor | null, notes: readonly string[], limit: number) {
@@ -48,12 +47,13 @@ export class RunFindings {
   }
 
   get kept(): number {
-    return this.#kept;
+    return Math.min(this.#count, this.#limit);
   }
 
   get notes(): string[] {
     const notes = [...this.#notes];
-    if (this.#leftOut > 0) notes.push(`${this.#leftOut} more differences were counted and not kept`);
+    if (this.#count > this.#limit)
+      notes.push(`${this.#count - this.#limit} more differences were counted and not kept`);
     return notes;
   }
 
@@ -61,27 +61,42 @@ export class RunFindings {
     if (this.#notes.size < MAX_NOTES) this.#notes.add(storable(text.slice(0, MAX_NOTE_CHARACTERS)));
   }
 
-  add(differences: readonly Difference[]): void {
+  /** @returns the place of the first; the others follow it */
+  add(differences: readonly Difference[]): number {
+    const first = this.#count + 1;
     for (const difference of differences) {
-      const { kind, outcome, connector } = difference;
-      increment(this.found, kind);
-      if (outcome === 'repaired') increment(this.repaired, kind);
-      if (outcome === 'left') increment(this.left, kind);
-      if (this.#kept >= this.#limit) {
-        this.#leftOut += 1;
-        continue;
-      }
-      this.#kept += 1;
-      this.#waiting.push({ place: this.#kept, connector, kind, outcome, content: storableJson(difference) });
+      this.#count += 1;
+      this.found[difference.kind] = (this.found[difference.kind] ?? 0) + 1;
+      this.#counted(difference, 1);
+      this.#keep(this.#count, difference);
     }
+    return first;
+  }
+
+  /** What became of the differences that were added at `first` and behind it. */
+  became(first: number, before: readonly Difference[], after: readonly Difference[]): void {
+    for (const [at, difference] of after.entries()) {
+      this.#counted(before[at]!, -1);
+      this.#counted(difference, 1);
+      this.#keep(first + at, difference);
+    }
+  }
+
+  #counted({ kind, outcome }: Difference, by: number): void {
+    if (outcome === 'found') return;
+    const counters = outcome === 'repaired' ? this.repaired : this.left;
+    counters[kind] = (counters[kind] ?? 0) + by;
+    if (counters[kind] === 0) delete counters[kind];
+  }
+
+  #keep(place: number, difference: Difference): void {
+    if (place > this.#limit) return;
+    const { connector, kind, outcome } = difference;
+    this.#waiting.push({ place, connector, kind, outcome, content: storableJson(difference) });
   }
 
   /** The first `count` waiting ones are written. */
   written(count: number): void {
     this.#waiting = this.#waiting.slice(count);
   }
-}
-
-function increment(counts: Counters, kind: DifferenceKind): void {
-  counts[kind] = (counts[kind] ?? 0) + 1;
 }

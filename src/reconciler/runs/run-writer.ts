@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../../postgres/identifier.ts';
 import { createBackoff } from '../../retry/backoff.ts';
 import type { Cursor, Run, RunState } from '../types.ts';
 import { LeaseLost } from './run-errors.ts';
-import type { RunFindings } from './run-findings.ts';
+import type { KeptDifference, RunFindings } from './run-findings.ts';
 import { runJson, storable, storableJson } from './run-sql.ts';
 import { withinTime } from './transaction.ts';
 
@@ -87,7 +87,7 @@ export class RunWriter {
    * @throws LeaseLost
    */
   async write(findings: RunFindings): Promise<string | null> {
-    const portion = findings.waiting.slice(0, PORTION);
+    const portion = portionOf(findings.waiting);
     // As long as differences wait, the cursor may lie behind some of them.
     const whole = portion.length === findings.waiting.length;
     const row = await this.#persist<{ by: string | null }>(
@@ -101,7 +101,7 @@ export class RunWriter {
          SELECT mine.id, d.place, d.connector, d.kind, d.outcome, d.content
          FROM mine, unnest($13::int[], $14::text[], $15::text[], $16::text[], $17::jsonb[])
            AS d(place, connector, kind, outcome, content)
-         ON CONFLICT (run, place) DO NOTHING)
+         ON CONFLICT (run, place) DO UPDATE SET outcome = excluded.outcome, content = excluded.content)
        SELECT cancelled_by AS by FROM mine`,
       [
         this.#o.runId,
@@ -178,4 +178,14 @@ export class RunWriter {
       }
     }
   }
+}
+
+/** The first that wait, up to one that says anew what stands before it: a statement writes each place once. */
+function portionOf(waiting: readonly KeptDifference[]): readonly KeptDifference[] {
+  const places = new Set<number>();
+  for (const { place } of waiting) {
+    if (places.size === PORTION || places.has(place)) break;
+    places.add(place);
+  }
+  return waiting.slice(0, places.size);
 }

@@ -77,7 +77,10 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
       const Direct = likeToday ? DirectSetComparison : DirectComparison;
       const comparison = new Direct({
         ...{ connector, siirays: reader, syncUrl, fastaaps, ids: null, rangeMs: 500 },
-        markForced: async (ids) => void rig.marked.push(...ids),
+        markForced: async (ids) => {
+          rig.marked.push(...ids);
+          return [];
+        },
         onWarning: (text) => void rig.warnings.push(text),
         ...options,
       });

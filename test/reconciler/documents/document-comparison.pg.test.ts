@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { connect, disconnect } from '../../../src/postgres/session.ts';
 import { ReplicaSession } from '../../../src/reconciler/documents/replica-session.ts';
+import { markUnlessSetAside } from '../../../src/reconciler/mark-documents.ts';
 import { testDatabase } from '../../support/postgres.ts';
 import { until } from '../../support/until.ts';
 import { DocumentsRig, scanAll } from './documents-rig.ts';
@@ -164,6 +165,10 @@ describe('the comparison of documents by versions', () => {
       assert.match(since!, /^\d+$/, key);
     }
 
+    assert.deepEqual(await markUnlessSetAside(rig.syncUrl, 'epsa_sync', [setAside, refused]), [setAside]);
+    assert.deepEqual((await sync.query('DELETE FROM epsa_sync.mark RETURNING id, forced')).rows, [
+      { id: refused, forced: true },
+    ]);
     const left = await comparison.repair(looked);
     assert.deepEqual([...left.keys()].sort(), ['01603', lacking.id, 'abc']);
     assert.equal(left.get(lacking.id), `still lacks ${path}`);

@@ -102,6 +102,26 @@ describe('a scan', () => {
     assert.ok(rig.notComparable['public.cuatro']);
   });
 
+  test('nor is one whose table has another key by now, by which it would not be there', async () => {
+    const siirays = await testDatabase();
+    const ddl =
+      'CREATE TABLE clave (a integer PRIMARY KEY, b integer NOT NULL); INSERT INTO clave VALUES (1, 11), (2, 12)';
+    const rig = await RowsRig.create(siirays.url, (await testDatabase()).url, ddl);
+    await rig.copyAll();
+    await rig.sync.client.query('UPDATE c.clave SET b = 0 WHERE a = 1');
+    const { candidates } = await rig.scan();
+    assert.deepEqual(keysOf(candidates), ['clave:1']);
+    const key = 'DROP CONSTRAINT clave_pkey, ADD PRIMARY KEY (b)';
+    await rig.siirays.query(`ALTER TABLE clave ${key}`);
+    await rig.sync.client.query(`ALTER TABLE c.clave ${key};
+      UPDATE c_sync.replica_table SET fingerprint = 'otra', shape = jsonb_set(shape, '{key}', '[1]')`);
+    assert.deepEqual(keysOf(await rig.look(candidates)), ['clave:1']);
+    assert.match(rig.notComparable['public.clave']!, /public\.clave has another key now/);
+    delete rig.notComparable['public.clave'];
+    assert.equal((await rig.comparison().describe(candidates)).size, 0);
+    assert.match(rig.notComparable['public.clave']!, /has another key now/, 'what was confirmed is not just dropped');
+  });
+
   test('begins a table again where its shape in the replica changes under way', async () => {
     const rig = await rigged();
     let changed = false;
