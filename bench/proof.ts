@@ -37,9 +37,9 @@ async function scan(comparison: Comparison<Candidate>): Promise<string> {
 
 const subjects: Record<string, () => Promise<string>> = {
   'replaced job': async () => `${(await buildAllDocuments(siirays, connector.definition)).size} documents`,
-  'proof of documents': () => scan(sides.documents(null)),
+  'proof of documents': () => scan(sides.documents(null, () => undefined)),
   'proof of rows': () => scan(sides.rows(null, () => undefined)),
-  'direct proof': () => scan(sides.direct(null)),
+  'direct proof': () => scan(sides.direct(null, () => undefined)),
 };
 const times = new Map<string, number[]>(Object.keys(subjects).map((name) => [name, []]));
 const said = new Map<string, string>();

@@ -40,7 +40,13 @@ export function connectorSides(
   });
   const fastaaps = new FastaapsClient(config.fastaaps);
   const signals = new LazySignals(kafka, topicsFor(config.kafka.topicPrefix).signal, connector.name);
-  const onWarning = (text: string): void => recorder.note(`${connector.name}: ${text}`);
+  const note = (text: string): void => recorder.note(`${connector.name}: ${text}`);
+  const warning =
+    (onSkipped: () => void) =>
+    (text: string, passedOver = false): void => {
+      note(text);
+      if (passedOver) onSkipped();
+    };
   const common = { connector, schemas, syncUrl: config.syncUrl, rangeMs: RANGE_MS };
   return {
     rows: (tables, onSkipped) =>
@@ -49,17 +55,18 @@ export function connectorSides(
         ...{ siirays, tables },
         rows: (table, keys) => signals.rows(table, keys),
         onNotComparable: (table, reason) => {
-          onWarning(`${table} is not compared: ${reason}`);
+          note(`${table} is not compared: ${reason}`);
           onSkipped();
         },
       }) as unknown as Comparison<Candidate>,
-    documents: (ids) =>
+    documents: (ids, onSkipped) =>
       (connector.target.adapter === 'restore'
-        ? new SetComparison({ ...common, fastaaps, ids, onWarning })
+        ? new SetComparison({ ...common, fastaaps, ids, onWarning: warning(onSkipped) })
         : new DocumentComparison({ ...common, fastaaps, ids, sessions: SESSIONS })) as unknown as Comparison<Candidate>,
-    direct: (ids) => {
+    direct: (ids, onSkipped) => {
       const options = {
-        ...{ connector, siirays, syncUrl: config.syncUrl, fastaaps, ids, rangeMs: RANGE_MS, onWarning },
+        ...{ connector, siirays, syncUrl: config.syncUrl, fastaaps, ids, rangeMs: RANGE_MS },
+        onWarning: warning(onSkipped),
         markForced: (marked: string[]) => markUnlessSetAside(config.syncUrl, schemas.sync, marked),
       };
       const Direct = connector.target.adapter === 'restore' ? DirectSetComparison : DirectComparison;

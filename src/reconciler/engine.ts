@@ -12,10 +12,10 @@ type AnyComparison = Comparison<Candidate>;
 
 /** What the engine gets from outside: one connector's comparisons, made for one run and closed by it. */
 export interface Sides {
-  /** @param onSkipped a table was passed over */
+  /** @param onSkipped something was passed over, such as a table */
   rows(tables: readonly string[] | null, onSkipped: () => void): AnyComparison;
-  documents(ids: readonly string[] | null): AnyComparison;
-  direct(ids: readonly string[] | null): AnyComparison;
+  documents(ids: readonly string[] | null, onSkipped: () => void): AnyComparison;
+  direct(ids: readonly string[] | null, onSkipped: () => void): AnyComparison;
   /** An LSN of SIIRAyS above all that was visible when it was called. */
   barrier(): Promise<Lsn>;
   /** Makes the set `target` anew from one snapshot of SIIRAyS; gives the LSN of that (X/Y). */
@@ -128,6 +128,7 @@ export class Engine {
     const { sides, connector, recorder, tally, from } = part;
     const { pool, watch } = this.#options;
     const { ids, tables } = recorder.run.options;
+    const onSkipped = (): void => void tally.undecided.add(connector.name);
     const wait = this.#wait(connector, recorder.signal);
     recorder.progress({ phase: 'waiting', connector: connector.name });
     const whole = await untilStanding(wait, ({ frozen }) => frozen === null);
@@ -144,8 +145,7 @@ export class Engine {
         return untilPassed(wait, lsn, watch, 'applied');
       };
       const since = (): string | null => (lsn === null ? null : formatLsn(lsn));
-      const rows = sides.rows(tables, () => tally.undecided.add(connector.name));
-      await this.#phase(rows, part, pass, since);
+      await this.#phase(sides.rows(tables, onSkipped), part, pass, since);
     }
     if (tally.hasFound(recorder.run.options.stopAfter)) return;
     if (ids !== null && !(await untilPassed(wait, await sides.barrier(), watch, 'applied'))) {
@@ -156,7 +156,7 @@ export class Engine {
     }
     if (tables === null || ids !== null) {
       const pass = async (): Promise<boolean> => this.#delivered(wait);
-      await this.#phase(sides.documents(ids), part, pass);
+      await this.#phase(sides.documents(ids, onSkipped), part, pass);
     }
     const { applied } = await readStanding(pool, wait.schema);
     if (applied) recorder.position(applied.history, formatLsn(applied.lsn));
@@ -173,7 +173,7 @@ export class Engine {
   }
 
   async #direct(part: RunPart): Promise<void> {
-    const { sides, connector, recorder } = part;
+    const { sides, connector, recorder, tally } = part;
     const { watch } = this.#options;
     const wait = this.#wait(connector, recorder.signal);
     let lsn: Lsn | null = null;
@@ -183,7 +183,8 @@ export class Engine {
     };
     watch.start();
     lsn = await sides.barrier();
-    await this.#phase(sides.direct(recorder.run.options.ids), part, pass);
+    const onSkipped = (): void => void tally.undecided.add(connector.name);
+    await this.#phase(sides.direct(recorder.run.options.ids, onSkipped), part, pass);
     recorder.position(watch.newest?.history ?? null, formatLsn(lsn));
   }
 

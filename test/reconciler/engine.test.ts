@@ -146,6 +146,11 @@ describe('the engine', () => {
       return equal('rows');
     };
     assert.equal((await run({ sides: { rows: skipping } })).state, 'undecided');
+    const nameless = (_ids: unknown, onSkipped: () => void) => {
+      onSkipped();
+      return equal('documents');
+    };
+    assert.equal((await run({ sides: { documents: nameless } })).state, 'undecided');
     const frozen = await run({ standing: { requested: true, request_reason: 'a hole' } });
     assert.equal(frozen.state, 'undecided');
     assert.match(frozen.notes.join(), /a full snapshot is awaited: a hole/);

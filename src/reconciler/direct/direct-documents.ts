@@ -24,7 +24,8 @@ export interface DirectOptions {
   rangeDocuments?: number;
   /** Asks for documents to be sent again. @returns those whose dead letter somebody has set aside, which are not */
   markForced(ids: string[]): Promise<readonly string[]>;
-  onWarning(text: string): void;
+  /** @param passedOver something was not compared: nobody can say that all is equal */
+  onWarning(text: string, passedOver?: boolean): void;
 }
 
 /** Where a scan has come to: what SIIRAyS has is looked at first, then what only FASTAAPS has. */

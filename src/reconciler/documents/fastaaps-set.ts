@@ -24,15 +24,20 @@ export interface SetDocument {
 export class FastaapsSet {
   readonly #connector: CompiledConnector;
   readonly #fastaaps: FastaapsClient;
-  readonly #onWarning: (text: string) => void;
+  readonly #onWarning: (text: string, passedOver: boolean) => void;
   readonly #idPath: readonly string[];
   readonly #warned = new Set<string>();
 
   /**
-   * @param onWarning told once of each field whose values the service changes, and of documents that state no id
+   * @param onWarning told once of each field whose values the service changes, and of documents that state no id: among all
+   * documents these are passed over, and nobody can say that the set is equal
    * @throws where no field of the document shows its id
    */
-  constructor(connector: CompiledConnector, fastaaps: FastaapsClient, onWarning: (text: string) => void) {
+  constructor(
+    connector: CompiledConnector,
+    fastaaps: FastaapsClient,
+    onWarning: (text: string, passedOver: boolean) => void,
+  ) {
     this.#connector = connector;
     this.#fastaaps = fastaaps;
     this.#onWarning = onWarning;
@@ -52,7 +57,11 @@ export class FastaapsSet {
     for await (const text of documents) {
       const id = idIn(text, this.#idPath);
       if (id === null) {
-        this.#warn('no id', `FASTAAPS holds a document without ${this.#idPath.join('.')}: it is not compared`);
+        this.#warn(
+          'no id',
+          `FASTAAPS holds a document without ${this.#idPath.join('.')}: it is not compared`,
+          ids === null,
+        );
       } else if (ids === null || ids.has(id)) yield { id, hash: hashOf(todayText(parseJson(text), definition)), text };
     }
   }
@@ -97,10 +106,10 @@ export class FastaapsSet {
     return todayDocument(document, this.#connector.definition);
   }
 
-  #warn(about: string, text: string): void {
+  #warn(about: string, text: string, passedOver = false): void {
     if (this.#warned.has(about)) return;
     this.#warned.add(about);
-    this.#onWarning(text);
+    this.#onWarning(text, passedOver);
   }
 }
 

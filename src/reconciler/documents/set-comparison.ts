@@ -3,7 +3,7 @@ import { SetSide } from './set-side.ts';
 
 export interface SetComparisonOptions extends Omit<ReplicaDocumentsOptions, 'side' | 'sessions'> {
   /** Told once per field of what today's service does to its values, and of documents that cannot be compared. */
-  onWarning(text: string): void;
+  onWarning(text: string, passedOver: boolean): void;
 }
 
 /** One session projects while another one's documents are read here. */

@@ -27,7 +27,7 @@ export class SetSide implements FastaapsSide {
     connector: CompiledConnector,
     syncSchema: string,
     fastaaps: FastaapsClient,
-    onWarning: (text: string) => void,
+    onWarning: (text: string, passedOver: boolean) => void,
   ) {
     this.#connector = connector;
     this.#syncSchema = syncSchema;

@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../../postgres/identifier.ts';
 import { createBackoff } from '../../retry/backoff.ts';
 import type { Cursor, Run, RunState } from '../types.ts';
 import { LeaseLost } from './run-errors.ts';
-import type { KeptDifference, RunFindings } from './run-findings.ts';
+import type { RunFindings } from './run-findings.ts';
 import { runJson, storable, storableJson } from './run-sql.ts';
 import { withinTime } from './transaction.ts';
 
@@ -81,13 +81,14 @@ export class RunWriter {
   }
 
   /**
-   * Writes what was found so far, with a portion of the waiting differences: together with the cursor that lies behind
+   * Writes what was found so far, with a portion of the waiting differences (each place once: what became of one waits only
+   * after it was written): together with the cursor that lies behind
    * them, so that a run that is resumed there has lost none.
    * @returns who asked for the run to be cancelled, or null
    * @throws LeaseLost
    */
   async write(findings: RunFindings): Promise<string | null> {
-    const portion = portionOf(findings.waiting);
+    const portion = findings.waiting.slice(0, PORTION);
     // As long as differences wait, the cursor may lie behind some of them.
     const whole = portion.length === findings.waiting.length;
     const row = await this.#persist<{ by: string | null }>(
@@ -178,14 +179,4 @@ export class RunWriter {
       }
     }
   }
-}
-
-/** The first that wait, up to one that says anew what stands before it: a statement writes each place once. */
-function portionOf(waiting: readonly KeptDifference[]): readonly KeptDifference[] {
-  const places = new Set<number>();
-  for (const { place } of waiting) {
-    if (places.size === PORTION || places.has(place)) break;
-    places.add(place);
-  }
-  return waiting.slice(0, places.size);
 }

@@ -81,7 +81,7 @@ export async function directRig({ siiraysUrl, schema, connector: make, fill }: R
           rig.marked.push(...ids);
           return [];
         },
-        onWarning: (text) => void rig.warnings.push(text),
+        onWarning: (text, passedOver) => void rig.warnings.push(`${text}${passedOver ? ' (passed over)' : ''}`),
         ...options,
       });
       after(() => comparison.close());

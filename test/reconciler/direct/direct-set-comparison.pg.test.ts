@@ -88,7 +88,7 @@ describe('SIIRAyS’s documents against the set of today’s FASTAAPS', () => {
     assert.equal(found.proven.length, 39 - 4);
     assert.deepEqual(
       rig.warnings.filter((text) => text.startsWith('FASTAAPS holds a document without')),
-      ['FASTAAPS holds a document without informacion_general.id_siirays: it is not compared'],
+      ['FASTAAPS holds a document without informacion_general.id_siirays: it is not compared (passed over)'],
     );
     const looked = await comparison.look(found.candidates);
     assert.deepEqual(looked.toSorted(byKey), found.candidates.toSorted(byKey), 'the same pairs again');
