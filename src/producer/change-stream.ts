@@ -9,7 +9,7 @@ import type { Chunk } from './chunk.ts';
 import { DeliveredXids } from './delivered-xids.ts';
 import type { Outgoing } from './outgoing.ts';
 import { type PgoutputMessage, parsePgoutput, type RelationMessage } from './pgoutput.ts';
-import type { PendingRequest, Position } from './position.ts';
+import type { FoundBroken, PendingRequest, Position } from './position.ts';
 import type { PublicationStart } from './publication-start.ts';
 import type { TableWriter } from './table-encoders.ts';
 
@@ -18,6 +18,8 @@ export interface ChangeStreamOptions {
   topics: Topics;
   /** The position in Kafka; what lies below it is skipped. */
   position: Position;
+  /** The slot's confirmed position: every transaction whose commit lies at or above it comes. */
+  startedAt: Lsn;
   /** What it has noted goes into each position. */
   publicationStart: PublicationStart;
   /** Schema ids of the transaction topic. */
@@ -28,7 +30,14 @@ export interface ChangeStreamOptions {
 }
 
 /** The history is broken in a way that only the stream itself shows. */
-export class BrokenHistory extends Error {}
+export class BrokenHistory extends Error {
+  readonly found: FoundBroken;
+
+  constructor(found: FoundBroken) {
+    super(`history ${found.history} is broken: ${found.reason}`);
+    this.found = found;
+  }
+}
 
 interface OpenTransaction {
   context: TransactionContext;
@@ -342,9 +351,10 @@ export class ChangeStream {
     const last = this.#position.last;
     const seen = this.#lastSkipped;
     if (seen && last && (seen.xid !== last.txId || seen.commitLsn !== last.commit_lsn)) {
-      throw new BrokenHistory(
-        `the last transaction below ${formatLsn(this.#resumedAt)} is ${seen.xid} at ${formatLsn(seen.commitLsn)}, not ${last.txId} at ${formatLsn(last.commit_lsn)}`,
-      );
+      throw new BrokenHistory({
+        history: this.#position.history,
+        reason: `the last transaction below ${formatLsn(this.#resumedAt)} is ${seen.xid} at ${formatLsn(seen.commitLsn)}, not ${last.txId} at ${formatLsn(last.commit_lsn)}`,
+      });
     }
   }
 }

@@ -7,20 +7,19 @@ import { createRegistry } from '../kafka/registry.ts';
 import { lastRecord } from '../kafka/single-reader.ts';
 import { topicsFor } from '../kafka/topics.ts';
 import { TRANSACTION_KEY_SCHEMA, TRANSACTION_SCHEMA } from '../kafka/transaction-record.ts';
-import { formatLsn, type Lsn } from '../postgres/lsn.ts';
+import { formatLsn } from '../postgres/lsn.ts';
 import { disconnect } from '../postgres/session.ts';
 import { Accepting } from './accepting.ts';
-import { ChangeStream } from './change-stream.ts';
 import { ChunkReader, currentSnapshot } from './chunk-reader.ts';
 import { ClearableSignal } from './clearable-signal.ts';
 import { Outgoing } from './outgoing.ts';
-import { brokenHistory, decodePosition, newHistory, type Position } from './position.ts';
+import { decodePosition, type FoundBroken } from './position.ts';
 import type { ProducerMetrics } from './producer-metrics.ts';
 import { nextXid, PublicationStart } from './publication-start.ts';
 import { SlotStream } from './slot-stream.ts';
 import { SnapshotRunner } from './snapshot-runner.ts';
 import { connectSource, ensureSlot, identifySource, slotPosition } from './source-session.ts';
-import { StreamFeed } from './stream-feed.ts';
+import { Streaming } from './streaming.ts';
 import { TableEncoders } from './table-encoders.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
@@ -30,6 +29,8 @@ export interface PipelineOptions {
   log: Logger;
   metrics: ProducerMetrics;
   version: string;
+  /** What an earlier stream has found out: that history is not gone on with. */
+  foundBroken: FoundBroken | null;
   /** Called once the stream flows. */
   onReady(): void;
   /** Called while another producer holds the slot. */
@@ -42,9 +43,6 @@ const SLOT_RETRY_MS = 200;
 const SLOT_IN_USE = '55006';
 /** How often the server hears where we are. */
 const CONFIRM_MS = 500;
-/** While idle, the position moves on over foreign WAL this often, or after this much of it. */
-const IDLE_POSITION_MS = 2_000;
-const IDLE_POSITION_BYTES = 16n * 1024n * 1024n;
 const POSITION_READ_MS = 30_000;
 /** How long each part is waited for at the end. */
 const CLOSE_MS = 1_500;
@@ -104,34 +102,32 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     for (const topic of tables) known.add(topic);
     await encoders.prepare();
 
-    // What the socket brings before the position is read waits here, in order.
-    let feed: StreamFeed | null = null;
-    let slot: SlotStream | null = null;
-    let confirmed: Lsn = 0n;
-    const early: { lsn: string; message: Buffer | null }[] = [];
-    slot = await holdSlot(options, ended, {
-      onMessage: (lsn, message) => {
-        if (feed) feed.onMessage(lsn, message);
-        else early.push({ lsn, message: Buffer.from(message) });
+    // Twice: what is being sent, and what is being filled meanwhile. So a piece can always be taken when it is full.
+    const fullBytes = 2 * config.writer.batchBytes;
+    const streaming = new Streaming({
+      outgoing,
+      writer,
+      fullBytes,
+      holdSlot: async (handler) => {
+        const slot = await holdSlot(options, ended, handler);
+        closing.unshift(() => slot.close());
+        return slot;
       },
-      onKeepalive: (lsn, replyRequested) => {
-        if (feed) feed.onKeepalive(lsn);
-        else early.push({ lsn, message: null });
-        if (replyRequested) slot?.confirm(confirmed).catch(fail);
+      slotPosition: () => slotPosition(catalogue, config.siirays.slot),
+      lastPosition: async () => {
+        const record = await lastRecord(kafka, topics.position, POSITION_READ_MS);
+        return record?.value ? decodePosition(record.value.toString('utf8')) : null;
       },
+      identify: () => identifySource(config.siirays.url, catalogue, config.siirays.slot, config.siirays.publication),
+      foundBroken: options.foundBroken,
+      onBroken: (reason, history) => log.error({ event: 'history_broken', reason, history }, 'a new history begins'),
       onError: fail,
+      signal: ended,
+      now: () => performance.now(),
     });
-    slot.pause();
-    const held = slot;
-    closing.unshift(() => held.close());
-    // From here on the server must hear of us: fencing and reading the position may take longer than it waits. It is told
-    // what it knows already, since less would turn the slot back.
-    confirmed = await slotPosition(catalogue, config.siirays.slot);
-    const confirming = setInterval(() => held.confirm(confirmed).catch(fail), CONFIRM_MS);
+    const confirming = setInterval(() => streaming.confirm().catch(fail), CONFIRM_MS);
     closing.unshift(async () => clearInterval(confirming));
-
-    await writer.fence();
-    const position = await startPosition(options, catalogue, topics.position);
+    const position = await streaming.open();
     log.info(
       {
         event: 'stream_started',
@@ -147,28 +143,24 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       published.map((table) => table.oid),
       readable,
     );
-    const stream = new ChangeStream({
-      outgoing,
+    const room = new ClearableSignal();
+    const { stream, feed, writing } = streaming.begin({
       topics,
-      position,
       publicationStart,
       transactionIds,
       known: (relation) => encoders.known(relation),
-      now: Date.now,
-    });
-    const room = new ClearableSignal();
-    // Twice: what is being sent, and what is being filled meanwhile. So a piece can always be taken when it is full.
-    const full = (): boolean => outgoing.bytes >= 2 * config.writer.batchBytes;
-    feed = new StreamFeed({
-      stream,
       resolve: (relation) => encoders.resolve(catalogue, relation),
-      pause: () => held.pause(),
-      resume: () => held.resume(),
-      isFull: full,
-      onHandled: () => writer.wake(),
-      onError: fail,
+      now: Date.now,
+      onSent: () => room.set(),
+      onCommitted: (at, figures) => {
+        metrics.committed(at, figures);
+        if (at.last) metrics.delay(Date.now() - at.last.commit_ts);
+      },
     });
-    const liveFeed = feed;
+    closing.unshift(async () => {
+      writer.stop();
+      await writing.catch(() => undefined);
+    });
     const reader = new ChunkReader({
       url: config.siirays.readUrl,
       publication: config.siirays.publication,
@@ -182,7 +174,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const accepting = new Accepting({
       stream,
       log,
-      between: (when, act) => liveFeed.between(when, act),
+      between: (when, act) => feed.between(when, act),
       limit: config.kafka.maxMessageBytes / 2,
       onAccepted: () => requested.set(),
       onError: fail,
@@ -192,9 +184,9 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       reader,
       encoders,
       log,
-      between: (when, publish) => liveFeed.between(when, publish),
+      between: (when, publish) => feed.between(when, publish),
       room: async () => {
-        while (full()) {
+        while (outgoing.bytes >= fullBytes) {
           ended.throwIfAborted();
           await room.wait();
         }
@@ -204,51 +196,22 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       signal: ended,
     });
 
-    let committed = position;
-    const writing = writer.run(
-      () => {
-        room.set();
-        liveFeed.roomAgain();
-      },
-      (at, figures) => {
-        committed = at;
-        confirmed = at.end_lsn;
-        metrics.committed(at, figures);
-        if (at.last) metrics.delay(Date.now() - at.last.commit_ts);
-      },
-    );
-    writing.catch(fail);
-    closing.unshift(async () => {
-      writer.stop();
-      await writing.catch(() => undefined);
-    });
-
     const serving = serve(runner, requested, ended);
     serving.catch(fail);
     closing.unshift(async () => {
       requested.set();
       room.set();
-      liveFeed.end(new Error('the producer stops'));
+      feed.end(new Error('the producer stops'));
       // What is being read is given up.
       await reader.close();
       await serving.catch(() => undefined);
     });
 
-    // A new history is told at once: who reads it has to know before the first change.
-    if (position.seq === 0n && position.last === null) stream.update({}, true);
-    confirmed = position.end_lsn;
-    for (const { lsn, message } of early.splice(0)) {
-      if (message) feed.onMessage(lsn, message);
-      else feed.onKeepalive(lsn);
-    }
-    writer.wake();
-    liveFeed.roomAgain();
     closing.unshift(() => accepting.stop());
     await accepting.follow(kafka, topics.signal);
     requested.set();
     options.onReady();
 
-    let idleSince = performance.now();
     let looking = false;
     const timer = setInterval(() => {
       metrics.passed(stream.passed, outgoing.bytes);
@@ -261,24 +224,14 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
             looking = false;
           });
       }
-      const idle = writer.isIdle && liveFeed.isCaughtUp && !stream.inTransaction;
-      const ahead = stream.passed - committed.end_lsn;
-      if (!idle || ahead <= 0n) {
-        if (!idle) idleSince = performance.now();
-        return;
-      }
-      if (ahead >= IDLE_POSITION_BYTES || performance.now() - idleSince >= IDLE_POSITION_MS) {
-        idleSince = performance.now();
-        stream.advance();
-        writer.wake();
-      }
+      streaming.tick();
     }, CONFIRM_MS);
     closing.unshift(async () => clearInterval(timer));
 
     await aborted(ended);
     if (failure.signal.aborted) throw failure.signal.reason;
     // What Kafka holds is told to the server a last time, so that the next start has less to skip.
-    await held.confirm(confirmed);
+    await streaming.confirm();
   } catch (error) {
     throw failure.signal.aborted ? failure.signal.reason : error;
   } finally {
@@ -311,22 +264,6 @@ async function holdSlot(
       await sleep(SLOT_RETRY_MS);
     }
   }
-}
-
-/** The position in Kafka, or the first one of a new history where the stream cannot go on from there. */
-async function startPosition(
-  { config, kafka, log }: PipelineOptions,
-  catalogue: Parameters<typeof identifySource>[1],
-  topic: string,
-): Promise<Position> {
-  const record = await lastRecord(kafka, topic, POSITION_READ_MS);
-  const previous = record?.value ? decodePosition(record.value.toString('utf8')) : null;
-  const source = await identifySource(config.siirays.url, catalogue, config.siirays.slot, config.siirays.publication);
-  if (!previous) return newHistory(source, null);
-  const broken = brokenHistory(previous, source);
-  if (broken === null) return { ...previous, timeline: source.timeline };
-  log.error({ event: 'history_broken', reason: broken, history: previous.history }, 'a new history begins');
-  return newHistory(source, previous);
 }
 
 async function serve(runner: SnapshotRunner, requested: ClearableSignal, ended: AbortSignal): Promise<void> {

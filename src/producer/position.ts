@@ -79,8 +79,19 @@ export interface SourceIdentity {
   flushLsn: Lsn;
 }
 
+/** A history that the stream itself has shown to be broken. */
+export interface FoundBroken {
+  history: number;
+  reason: string;
+}
+
 /** Why the stream cannot go on from a position without a gap, or null where it can. */
-export function brokenHistory(position: Position, source: SourceIdentity): string | null {
+export function brokenHistory(
+  position: Position,
+  source: SourceIdentity,
+  found: FoundBroken | null = null,
+): string | null {
+  if (found?.history === position.history) return found.reason;
   if (position.systemIdentifier !== source.systemIdentifier) return 'SIIRAyS is another server (system identifier)';
   if (position.slot !== source.slot) return 'the slot is another';
   if (source.confirmedLsn > position.end_lsn) {

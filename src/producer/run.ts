@@ -8,8 +8,10 @@ import { explainError } from '../observability/explain-error.ts';
 import type { ProcessContext } from '../observability/process-context.ts';
 import { disconnect } from '../postgres/session.ts';
 import { createBackoff } from '../retry/backoff.ts';
+import { BrokenHistory } from './change-stream.ts';
 import { checkSource, type NeededTable, SourceNotReady } from './check-source.ts';
 import { runPipeline } from './pipeline.ts';
+import type { FoundBroken } from './position.ts';
 import { createProducerMetrics } from './producer-metrics.ts';
 import { connectSource } from './source-session.ts';
 
@@ -31,6 +33,7 @@ export async function runProducer(
   ).version;
   const backoff = createBackoff(config.retry);
   const alive = setInterval(() => health.live(), 1_000);
+  let foundBroken: FoundBroken | null = null;
   try {
     while (!signal.aborted) {
       const started = performance.now();
@@ -42,12 +45,14 @@ export async function runProducer(
           log,
           metrics: producerMetrics,
           version,
+          foundBroken,
           onReady: () => health.ready('producer', true),
           onStandby: () => health.ready('producer', false, 'standing by: another producer holds the slot'),
           signal,
         });
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof BrokenHistory) foundBroken = error.found;
         const stable = performance.now() - started > STABLE_MS;
         if (stable) backoff.reset();
         const retryMs = stable ? 0 : backoff.next();

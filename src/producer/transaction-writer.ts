@@ -11,6 +11,13 @@ export interface WriterOptions {
   positionTopic: string;
 }
 
+/** What a finished Kafka transaction took. */
+export interface CommittedFigures {
+  bytes: number;
+  messages: number;
+  ms: number;
+}
+
 /** Waiting times when the coordinator is still busy with the last transaction: short, since it is done in milliseconds. */
 const RETRY = { initialRetryTime: 3, maxRetryTime: 500, retries: 8, multiplier: 1.6, factor: 0.1 };
 
@@ -71,10 +78,7 @@ export class TransactionWriter {
    * Any error ends it: a commit that failed may have succeeded all the same, and a late one could end the next
    * transaction, so that only new client objects and a new look at the position are safe.
    */
-  async run(
-    onSent: () => void,
-    onCommitted: (position: Position, figures: { bytes: number; messages: number; ms: number }) => void,
-  ): Promise<void> {
+  async run(onSent: () => void, onCommitted: (position: Position, figures: CommittedFigures) => void): Promise<void> {
     let transaction: Transaction | null = null;
     let began = 0;
     let bytes = 0;

@@ -118,6 +118,7 @@ export class ChunkSchedule {
       outgoing,
       topics: topicsFor('x'),
       position,
+      startedAt: position.end_lsn,
       publicationStart: new PublicationStart(),
       transactionIds: { key: 1, value: 2 },
       known: () => writer as unknown as TableWriter,

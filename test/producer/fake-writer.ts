@@ -104,6 +104,7 @@ export class StreamUnderTest {
       outgoing: this.outgoing,
       topics: TOPICS,
       position,
+      startedAt: position.end_lsn,
       publicationStart: this.publicationStart,
       transactionIds: { key: 1, value: 2 },
       known: (relation) => this.writers.get(`${relation.table}(${relation.columns.map(({ name }) => name).join()})`),

@@ -70,6 +70,7 @@ export function startProducer(config: ProducerConfig, log: Logger = silent): Run
     log,
     metrics: createProducerMetrics(new Registry()),
     version: 'test',
+    foundBroken: null,
     onReady: resolve,
     onStandby: () => undefined,
     signal: ending.signal,
