@@ -11,30 +11,33 @@ const IDLE_POSITION_BYTES = 16n * 1024n * 1024n;
  * transaction does not hold.
  */
 export class Acknowledgement {
-  #confirmed: Lsn = 0n;
+  #known: Lsn = 0n;
   #committed: Lsn = 0n;
   #idleSince = 0;
 
-  /** What may be confirmed, exclusively; 0 while nothing is known. */
-  get confirmed(): Lsn {
-    return this.#confirmed;
-  }
-
   /** The slot's own position, before ours is read: telling the server less would turn the slot back. */
   known(slotPosition: Lsn): void {
-    this.#confirmed = slotPosition;
+    this.#known = slotPosition;
   }
 
   /** The position from which the stream goes on. */
-  resumed({ end_lsn }: Position, nowMs: number): void {
-    this.committed({ end_lsn });
+  resumed(position: Position, nowMs: number): void {
+    this.committed(position);
     this.#idleSince = nowMs;
   }
 
   /** A Kafka transaction with this position has finished. */
-  committed({ end_lsn }: Pick<Position, 'end_lsn'>): void {
+  committed({ end_lsn }: Position): void {
     this.#committed = end_lsn;
-    this.#confirmed = end_lsn;
+  }
+
+  /**
+   * What may be confirmed, exclusively; 0 while nothing is known.
+   * @param isContinuous whether the stream has been found to continue what Kafka holds. Before, a confirmation would
+   * discard the very transactions that show a broken history to the next start.
+   */
+  confirmed(isContinuous: boolean): Lsn {
+    return isContinuous ? this.#committed : this.#known;
   }
 
   /**

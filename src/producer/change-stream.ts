@@ -62,8 +62,8 @@ export class ChangeStream {
   #position: Position;
   #resumedAt: Lsn;
   #transaction: OpenTransaction | null = null;
-  #lastSkipped: { xid: number; commitLsn: Lsn } | null = null;
-  #checked = false;
+  #lastSkipped: Position['last'] = null;
+  #continuous = false;
   #passed: Lsn = 0n;
   /** What the last position given to `outgoing` says. */
   #written: Lsn;
@@ -85,6 +85,11 @@ export class ChangeStream {
   /** Everything that the server committed below this LSN has been handled. */
   get passed(): Lsn {
     return this.#passed;
+  }
+
+  /** Whether the stream has reached the position, and has been found to be what was written below it. */
+  get isContinuous(): boolean {
+    return this.#continuous;
   }
 
   get inTransaction(): boolean {
@@ -238,12 +243,12 @@ export class ChangeStream {
     if (!transaction) throw new Error('a COMMIT without a BEGIN in the replication stream');
     this.delivered.add(transaction.xid);
     this.#passed = endLsn;
+    const last = { txId: transaction.xid, commit_lsn: commitLsn, commit_ts: transaction.context.commitMs };
     if (transaction.skipped) {
-      this.#lastSkipped = { xid: transaction.xid, commitLsn };
+      this.#lastSkipped = last;
       this.#transaction = null;
       return;
     }
-    const last = { txId: transaction.xid, commit_lsn: commitLsn, commit_ts: transaction.context.commitMs };
     if (transaction.begun) {
       this.#writeEnd('stream', endLsn, { last });
     } else {
@@ -343,18 +348,28 @@ export class ChangeStream {
 
   /**
    * Once, when the stream reaches the position: the last transaction that came below it must be the last one that is in
-   * Kafka, else this is another past than the one that was written.
+   * Kafka, else this is another past than the one that was written. A server that was put back to an older copy gives the
+   * same transaction ids again, and may reach the same LSN with them: the time of the commit tells them apart.
    */
   #checkContinuity(): void {
-    if (this.#checked) return;
-    this.#checked = true;
-    const last = this.#position.last;
+    if (this.#continuous) return;
+    const { last } = this.#position;
     const seen = this.#lastSkipped;
-    if (seen && last && (seen.xid !== last.txId || seen.commitLsn !== last.commit_lsn)) {
+    const same =
+      seen?.txId === last?.txId && seen?.commit_lsn === last?.commit_lsn && seen?.commit_ts === last?.commit_ts;
+    // What was confirmed before is not sent again.
+    const below = seen === null && last !== null && last.commit_lsn < this.#options.startedAt;
+    if (!same && !below) {
       throw new BrokenHistory({
         history: this.#position.history,
-        reason: `the last transaction below ${formatLsn(this.#resumedAt)} is ${seen.xid} at ${formatLsn(seen.commitLsn)}, not ${last.txId} at ${formatLsn(last.commit_lsn)}`,
+        reason: `the last transaction below ${formatLsn(this.#resumedAt)} is ${named(seen)}, not ${named(last)}`,
       });
     }
+    this.#continuous = true;
   }
+}
+
+function named(last: Position['last']): string {
+  if (!last) return 'none';
+  return `${last.txId} at ${formatLsn(last.commit_lsn)} of ${new Date(last.commit_ts).toISOString()}`;
 }

@@ -120,7 +120,7 @@ export class Streaming {
 
   /** Tells the server what it need not keep; to be called from the beginning on, more often than it waits. */
   async confirm(): Promise<void> {
-    await this.#slot?.confirm(this.#acknowledgement.confirmed);
+    await this.#slot?.confirm(this.#acknowledgement.confirmed(this.#flow?.stream.isContinuous ?? false));
   }
 
   /** To be called now and then: lets the position move on over WAL that holds nothing of ours. */

@@ -166,6 +166,27 @@ describe('the stream of changes', () => {
     assert.throws(() => quiet.stream.keepalive('0/100'), BrokenHistory);
   });
 
+  test('is another past where a transaction of the same id and LSN was committed at another time', () => {
+    const last = { txId: 6, commit_lsn: 0xf0n, commit_ts: 1_000 };
+    const skip = (ms: number) => [message.begin(6, 0xf0n, ms), message.commit(0xf0n, 0xf8n, ms)];
+    const next = message.begin(8, 0x200n);
+    under({ ...START, last }).receive(...skip(1_000), next);
+    assert.throws(() => under({ ...START, last }).receive(...skip(2_000), next), BrokenHistory);
+  });
+
+  test('is another past where the last transaction must come again and does not, or one comes where Kafka has none', () => {
+    const last = { txId: 6, commit_lsn: 0xf0n, commit_ts: 0 };
+    new StreamUnderTest({ ...START, last }, 0xf8n).stream.keepalive('0/100');
+    assert.throws(() => new StreamUnderTest({ ...START, last }, 0xf0n).stream.keepalive('0/100'), BrokenHistory);
+    const none = new StreamUnderTest(START, 0x80n);
+    none.receive(message.begin(6, 0xf0n), message.commit(0xf0n, 0xf8n));
+    assert.equal(none.stream.isContinuous, false);
+    assert.throws(() => none.stream.keepalive('0/100'), BrokenHistory);
+    const quiet = new StreamUnderTest(START, 0x80n);
+    quiet.stream.keepalive('0/100');
+    assert.equal(quiet.stream.isContinuous, true);
+  });
+
   test('passes what the server says it has sent, but not within a transaction, and never back', () => {
     const tried = under();
     const { stream } = tried;

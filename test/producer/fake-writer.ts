@@ -99,12 +99,13 @@ export class StreamUnderTest {
   readonly stream: ChangeStream;
   readonly writers = new Map<string, TableWriter>();
 
-  constructor(position: Position = START) {
+  /** @param startedAt where the slot stood when the stream began */
+  constructor(position: Position = START, startedAt: bigint = position.end_lsn) {
     this.stream = new ChangeStream({
       outgoing: this.outgoing,
       topics: TOPICS,
       position,
-      startedAt: position.end_lsn,
+      startedAt,
       publicationStart: this.publicationStart,
       transactionIds: { key: 1, value: 2 },
       known: (relation) => this.writers.get(`${relation.table}(${relation.columns.map(({ name }) => name).join()})`),

@@ -14,7 +14,6 @@ import { type Session, SHAPES, type SimulatedServer } from './simulated-server.t
 const MESSAGE_BYTES = 900;
 const PIECE_BYTES = 700;
 
-
 export interface World {
   server: SimulatedServer;
   kafka: SimulatedKafka;
@@ -62,9 +61,11 @@ export class ProducerLife {
           this.#session = session;
           if (this.ended) this.#closeSession();
           return {
-            pause: () => void (session.paused = true),
-            resume: () => void (session.paused = false),
-            confirm: async (lsn) => void (lsn > 0n && session.confirming.push(lsn)),
+            pause: () => session.pause(true),
+            resume: () => session.pause(false),
+            confirm: async (lsn) => {
+              if (lsn > 0n) session.confirming.push(lsn);
+            },
           };
         }
       },
@@ -118,12 +119,14 @@ export class ProducerLife {
     return this.#session;
   }
 
-  get isCaughtUp(): boolean {
-    return this.#session !== null && this.#session.isCaughtUp && this.#session.socket.length === 0;
-  }
-
   deliver(): void {
-    if (this.running && !this.ended) this.#session?.deliver();
+    if (!this.running || this.ended) return;
+    // A handler that throws ends the stream: SlotStream.
+    try {
+      this.#session?.deliver();
+    } catch (error) {
+      this.end(error);
+    }
   }
 
   tick(): void {

@@ -48,6 +48,10 @@ export class Session {
     return this.#next === this.#server.commits.length;
   }
 
+  pause(on: boolean): void {
+    this.paused = on;
+  }
+
   /** The server decodes the next commit. */
   send(): void {
     const commit = this.#server.commits[this.#next];

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
-import type { TableShape } from '../../src/kafka/change-event.ts';
-import { topicsFor } from '../../src/kafka/topics.ts';
-import type { Tuple } from '../../src/kafka/tuple.ts';
-import { formatLsn } from '../../src/postgres/lsn.ts';
-import { ChangeStream } from '../../src/producer/change-stream.ts';
-import { Chunk, type ChunkRead } from '../../src/producer/chunk.ts';
-import type { DeliveredXids } from '../../src/producer/delivered-xids.ts';
-import type { Outgoing } from '../../src/producer/outgoing.ts';
-import type { Position } from '../../src/producer/position.ts';
-import { PublicationStart } from '../../src/producer/publication-start.ts';
-import type { TableWriter } from '../../src/producer/table-encoders.ts';
-import * as message from './pgoutput-messages.ts';
-import { OID, type Row, randomOf, SourceModel } from './source-model.ts';
+import type { TableShape } from '../../../src/kafka/change-event.ts';
+import { topicsFor } from '../../../src/kafka/topics.ts';
+import type { Tuple } from '../../../src/kafka/tuple.ts';
+import { formatLsn } from '../../../src/postgres/lsn.ts';
+import { ChangeStream } from '../../../src/producer/change-stream.ts';
+import { Chunk, type ChunkRead } from '../../../src/producer/chunk.ts';
+import type { DeliveredXids } from '../../../src/producer/delivered-xids.ts';
+import type { Outgoing } from '../../../src/producer/outgoing.ts';
+import type { Position } from '../../../src/producer/position.ts';
+import { PublicationStart } from '../../../src/producer/publication-start.ts';
+import type { TableWriter } from '../../../src/producer/table-encoders.ts';
+import * as message from '../../producer/pgoutput-messages.ts';
+import { OID, type Row, randomOf, SourceModel } from '../../producer/source-model.ts';
 
 type Values = (string | null | undefined)[];
 
