@@ -220,7 +220,7 @@ async function conclude<C extends Candidate>(options: PhaseOptions<C>, confirmed
   let differences = found.map(told('found', null));
   if (options.mode !== 'repair') await recorder.differences(differences);
   else {
-    // A process that is killed meanwhile leaves word of what it has asked for.
+    // A process that is killed meanwhile leaves word of what it has asked for; one that has lost the run learns it here.
     const became = await recorder.asked(found.map(told('asked', ASKED)));
     const reasons = await repair(options, found);
     differences = found.map((one) => {
