@@ -53,7 +53,7 @@ export const RECONCILER: Mutant[] = [
   {
     name: 'undecided-hidden',
     guard: 'Differences do not hide that something else was left undecided.',
-    file: ENGINE,
+    file: 'src/reconciler/outcome.ts',
     find: 'return { state: stateOf(tally, incomplete.length > 0), incomplete, unknown };',
     replace: 'return { state: stateOf(tally, incomplete.length > 0), incomplete: [], unknown };',
     tests: [ENGINE_TEST],
@@ -77,7 +77,7 @@ export const RECONCILER: Mutant[] = [
   {
     name: 'unknown-to-one-is-unknown',
     guard: 'An id is unknown where no side of any connector knows it.',
-    file: PHASE,
+    file: 'src/reconciler/tally.ts',
     find: 'sets.every((ids) => ids.has(id))',
     replace: 'sets.some(() => true) || sets.every((ids) => ids.has(id))',
     tests: [ENGINE_TEST],

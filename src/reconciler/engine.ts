@@ -3,9 +3,11 @@ import type { CompiledConnector } from '../connector/compiled.ts';
 import { connectorSchemas } from '../consumer/replica-names.ts';
 import { formatLsn, type Lsn } from '../postgres/lsn.ts';
 import type { Candidate, Comparison } from './comparison.ts';
-import { runPhase, Tally, type TallySoFar } from './phase.ts';
+import { outcomeOf } from './outcome.ts';
+import { runPhase } from './phase.ts';
 import type { PositionWatch } from './position-watch.ts';
 import { isPast, type Point, readStanding, untilPassed, untilStanding, type WaitOptions } from './standing.ts';
+import { Tally, type TallySoFar } from './tally.ts';
 import type { Cursor, Outcome, RunRecorder } from './types.ts';
 
 type AnyComparison = Comparison<Candidate>;
@@ -248,25 +250,4 @@ async function restore({ sides, connector, recorder, tally, enough }: RunPart): 
       reason: `left out: ${problems.join(', ')} missing`,
     })),
   );
-}
-
-/** Ids that are told in a note. */
-const TOLD = 20;
-
-function outcomeOf(tally: Tally, recorder: RunRecorder): Outcome {
-  const { connectors } = recorder.run.options;
-  const unknown = tally.unknownTo(connectors);
-  if (unknown.length > 0) {
-    const more = unknown.length > TOLD ? ` and ${unknown.length - TOLD} more` : '';
-    recorder.note(`no side knows these ids, of which nothing is proven: ${unknown.slice(0, TOLD).join(', ')}${more}`);
-  }
-  const open = new Set([...tally.undecided, ...tally.unfinished]);
-  const incomplete = unknown.length > 0 ? connectors : connectors.filter((name) => open.has(name));
-  return { state: stateOf(tally, incomplete.length > 0), incomplete, unknown };
-}
-
-function stateOf({ left, repaired }: Tally, incomplete: boolean): Outcome['state'] {
-  if (left.total > 0) return 'differences';
-  if (incomplete) return 'undecided';
-  return repaired.total > 0 ? 'repaired' : 'equal';
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Candidate, Comparison, Described, Range } from '../../src/reconciler/comparison.ts';
-import { type PhaseOptions, runPhase, Tally } from '../../src/reconciler/phase.ts';
+import { type PhaseOptions, runPhase } from '../../src/reconciler/phase.ts';
+import { Tally } from '../../src/reconciler/tally.ts';
 import type { Cursor, Difference, Mode, RunRecorder } from '../../src/reconciler/types.ts';
 
 const ranges = (...suspects: string[][]): Range<Candidate>[] =>
