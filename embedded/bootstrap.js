@@ -12,6 +12,7 @@ const USAGE = `node embedded/bootstrap.js <command> [arguments]
   start        the whole pipeline on this machine
   test         types, lint and tests
   test:all     every test
+  storm        random faults over the whole pipeline
   node FILE    a program on Node 24, with the npm packages
   setup        nothing more than the set-up`;
 
@@ -28,6 +29,7 @@ const COMMANDS = {
   start: { tools: [], program: [QUIET, 'embedded/start.ts'] },
   test: { tools: TEST_TOOLS, program: [QUIET, 'test/run.ts'] },
   'test:all': { tools: TEST_TOOLS, program: [QUIET, 'test/run.ts', '--all'] },
+  storm: { tools: [], program: [QUIET, 'storm/storm.ts'] },
   node: { program: [] },
   setup: { tools: TEST_TOOLS },
 };

@@ -8,14 +8,17 @@ import { parseLsn } from '../../src/postgres/lsn.ts';
 import { connect, disconnect, startupOptions, TEXT_VALUES, VALUE_SETTINGS } from '../../src/postgres/session.ts';
 import {
   canonicalText,
-  Digits,
+  type Digits,
   type Json,
   parseDigits,
   type Rows,
   referenceDocuments,
 } from '../connector/reference-projection.ts';
+import { normalised } from './normalised-json.ts';
 import { tempDir } from './temp-dir.ts';
 import { until } from './until.ts';
+
+export { normalised };
 
 const START_MS = 120_000;
 
@@ -170,26 +173,6 @@ export class RunningPipeline {
 async function tooLate(what: string): Promise<never> {
   await sleep(START_MS, undefined, { ref: false });
   throw new Error(`waited ${START_MS / 1000} s in vain for ${what}`);
-}
-
-/** jsonb keeps a number's digits but writes no exponent: on both sides numbers are written as jsonb writes them. */
-export function normalised<T>(json: T): T {
-  if (json === null || typeof json !== 'object') return json;
-  if (Array.isArray(json)) return json.map(normalised) as T;
-  if (json instanceof Digits) return new Digits(withoutExponent(json.digits)) as T;
-  return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, normalised(value)])) as T;
-}
-
-function withoutExponent(digits: string): string {
-  const match = /^(-?)(\d+)(?:\.(\d+))?[eE]([+-]?\d+)$/.exec(digits);
-  if (!match) return digits;
-  const [, sign, whole, fraction = '', exponent] = match;
-  const point = whole!.length + Number(exponent);
-  const all = whole! + fraction;
-  const padded = point <= 0 ? '0'.repeat(1 - point) + all : all.padEnd(point, '0');
-  const at = Math.max(1, point);
-  const rest = padded.slice(at);
-  return `${sign}${padded.slice(0, at)}${rest ? `.${rest}` : ''}`;
 }
 
 /** Says where two texts differ, since whole documents are too long to be read. */

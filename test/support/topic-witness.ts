@@ -23,6 +23,7 @@ export async function allUnits(
   { kafka: address, registry: registryUrl }: { kafka: string; registry: string },
   topics: Topics,
   tables: readonly { schema: string; table: string }[],
+  withinMs = 30_000,
 ): Promise<WitnessedUnit[]> {
   const kafka = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING });
   const names = [topics.transaction, ...new Set(tables.map(({ schema, table }) => topics.table(schema, table)))];
@@ -71,7 +72,7 @@ export async function allUnits(
   });
   try {
     const behind = () => [...ends].filter(([name, end]) => (reached.get(name) ?? 0n) < end);
-    await until(() => behind().length === 0, 'the ends of all topics', 30_000).catch((error: Error) => {
+    await until(() => behind().length === 0, 'the ends of all topics', withinMs).catch((error: Error) => {
       throw new Error(
         `${error.message}: ${behind().map(([name, end]) => `${name} at ${reached.get(name)} of ${end}`)}`,
       );
