@@ -15,7 +15,7 @@ const KINDS = {
   unit: { concurrency: 2, needs: [], timeoutMs: 120_000 },
   pg: { concurrency: 2, needs: ['postgres'], timeoutMs: 180_000 },
   // Alone on the machine: these measure delays, kill processes and wait for what follows.
-  e2e: { concurrency: 1, needs: ['postgres', 'kafka'], timeoutMs: 300_000 },
+  e2e: { concurrency: 1, needs: ['postgres', 'kafka'], timeoutMs: 900_000 },
   all: { concurrency: 1, needs: ['postgres', 'kafka'], timeoutMs: 1_800_000 },
 } as const;
 
