@@ -251,7 +251,7 @@ export const CONSUMER: Mutant[] = [
   {
     name: 'taken-though-renewed',
     guard: 'The token is taken only in the state that was seen standing still.',
-    file: 'src/consumer/token.ts',
+    file: 'src/consumer/lease-table.ts',
     find: 'WHERE token = $2 AND renewals = $3 AND holder IS NOT DISTINCT FROM $4 RETURNING',
     replace: 'WHERE token = $2 AND $3::text IS NOT NULL AND holder IS NOT DISTINCT FROM $4 RETURNING',
     tests: [TOKEN_TEST],

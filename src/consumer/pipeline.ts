@@ -17,6 +17,7 @@ import { type Checkpoint, CheckpointStore } from './checkpoint.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { follow } from './follow.ts';
+import { SqlLeaseTable } from './lease-table.ts';
 import { restoreLostRows } from './lost-rows.ts';
 import { PAUSED, Paused, PauseSwitch } from './pause.ts';
 import { loadReplica, type Replica } from './replica.ts';
@@ -24,7 +25,7 @@ import { type ConnectorSchemas, collectionName, connectorSchemas } from './repli
 import { connectSession, createSessionPool, endOlderSessions, type SessionOptions } from './sessions.ts';
 import { missingTables, requestSnapshot } from './snapshot.ts';
 import { SnapshotSignals } from './snapshot-signals.ts';
-import { acquireToken, keepToken, releaseToken } from './token.ts';
+import { acquireToken, keepToken } from './token.ts';
 import { deleteOlderGroups, readTopicRanges, unreachable } from './topic-offsets.ts';
 
 /** Sends documents to FASTAAPS; works beside the pipeline, on connections of the pool. */
@@ -78,8 +79,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
   if (await restoreLostRows(lease, schemas.sync)) {
     log.error({ event: 'checkpoint_lost' }, 'the checkpoint was lost: a full snapshot will be asked for');
   }
-  const token = await acquireToken(lease, {
-    syncSchema: schemas.sync,
+  const leaseTable = new SqlLeaseTable(lease, schemas.sync, config.lease.timeoutMs);
+  const token = await acquireToken(leaseTable, {
     instanceId: config.instanceId,
     lease: config.lease,
     log,
@@ -90,10 +91,10 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     },
   });
   const pause = new PauseSwitch(() => fail(new Paused()));
-  const keeper = keepToken(lease, schemas.sync, token, config.lease, fail, (paused) => pause.set(paused));
+  const keeper = keepToken(leaseTable, token, config.lease, fail, (paused) => pause.set(paused));
   atEnd('lease', async () => {
     await keeper.stop();
-    await releaseToken(lease, schemas.sync, token);
+    await leaseTable.release(token);
   });
 
   if (await pause.isOn(stop)) {

@@ -3,8 +3,9 @@ import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { TokenLost } from '../../src/consumer/broken-history.ts';
 import { CheckpointStore } from '../../src/consumer/checkpoint.ts';
+import { SqlLeaseTable } from '../../src/consumer/lease-table.ts';
 import { connectSession, endOlderSessions } from '../../src/consumer/sessions.ts';
-import { acquireToken, keepToken, releaseToken } from '../../src/consumer/token.ts';
+import { acquireToken, keepToken } from '../../src/consumer/token.ts';
 import { connect, disconnect } from '../../src/postgres/session.ts';
 import { testDatabase } from '../support/postgres.ts';
 import { silent } from '../support/producer.ts';
@@ -13,6 +14,8 @@ import { blindConnector, createSync } from './sync-database.ts';
 
 const database = await testDatabase();
 const LEASE = { renewMs: 20, timeoutMs: 600 };
+
+const tableOf = (session: pg.Client) => new SqlLeaseTable(session, 'blind_sync', LEASE.timeoutMs);
 
 describe('the token', () => {
   let client: pg.Client;
@@ -24,13 +27,12 @@ describe('the token', () => {
 
   function acquire(session: pg.Client, instanceId: string, standby: (holder: string | null) => void = () => undefined) {
     const options = {
-      syncSchema: 'blind_sync',
       instanceId,
       lease: LEASE,
       log: silent,
       signal: AbortSignal.timeout(10_000),
     };
-    return acquireToken(session, { ...options, onStandby: standby });
+    return acquireToken(tableOf(session), { ...options, onStandby: standby });
   }
 
   test('a standby waits while the holder renews, and takes over when it stops', async () => {
@@ -40,7 +42,7 @@ describe('the token', () => {
     ];
     try {
       const first = await acquire(a, 'a');
-      const keeper = keepToken(a, 'blind_sync', first, LEASE, () => undefined);
+      const keeper = keepToken(tableOf(a), first, LEASE, () => undefined);
       let looks = 0;
       let taken: string | null = null;
       const second = acquire(b, 'b', () => {
@@ -70,7 +72,7 @@ describe('the token', () => {
       await applying.query('BEGIN');
       const commit = { history: 1, seq: '1', lsn: '1', committedMs: 0 };
       await new CheckpointStore('blind_sync', first).project(applying, commit);
-      const keeper = keepToken(renewing, 'blind_sync', first, LEASE, (error) => lost.push(error));
+      const keeper = keepToken(tableOf(renewing), first, LEASE, (error) => lost.push(error));
       let looks = 0;
       let taken: string | null = null;
       const second = acquire(standby, 'b', () => {
@@ -107,7 +109,7 @@ describe('the token', () => {
           for (let query = 0; query < 10; query++) await session.query('SELECT 1');
           const { rows } = await session.query('SELECT token::text, holder FROM blind_sync.checkpoint');
           assert.deepEqual(rows[0], { token, holder: `instance ${i}` }, 'nobody takes what is held');
-          await releaseToken(session, 'blind_sync', token);
+          await tableOf(session).release(token);
         }),
       );
       assert.equal(new Set(tokens).size, 6);
@@ -121,7 +123,7 @@ describe('the token', () => {
     const token = await acquire(client, 'a');
     const lost: unknown[] = [];
     const renewing = await connect({ connectionString: database.url });
-    const keeper = keepToken(renewing, 'blind_sync', token, LEASE, (error) => lost.push(error));
+    const keeper = keepToken(tableOf(renewing), token, LEASE, (error) => lost.push(error));
     assert.notEqual(await acquire(client, 'a'), token);
     await until(() => lost.length > 0, 'the loss to be noticed', 3_000);
     assert.ok(lost[0] instanceof TokenLost);
@@ -133,7 +135,7 @@ describe('the token', () => {
     await releaseAll();
     const old = await acquire(client, 'a');
     await acquire(client, 'a');
-    await releaseToken(client, 'blind_sync', old);
+    await tableOf(client).release(old);
     const { rows } = await client.query('SELECT holder FROM blind_sync.checkpoint');
     assert.equal(rows[0].holder, 'a');
   });

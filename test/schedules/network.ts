@@ -6,6 +6,9 @@ interface Call {
   answer: { value: unknown } | { error: Error } | null;
 }
 
+/** The answer of a request that waits at the server, for a lock say: it is tried again with the next step. */
+export const BLOCKED = Symbol('blocked');
+
 /** What becomes of a request. */
 export type Fate = 'served' | 'request lost' | 'answer lost' | 'late';
 
@@ -26,7 +29,7 @@ export class Network {
     return this.#late.length;
   }
 
-  call<T>(apply: () => T): Promise<T> {
+  call<T>(apply: () => T | typeof BLOCKED): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#calls.push({ apply, resolve: resolve as (value: unknown) => void, reject, answer: null });
     });
@@ -37,8 +40,11 @@ export class Network {
     const call = this.#calls[0];
     if (!call) return;
     if (call.answer === null) {
-      if (fate === 'served' || fate === 'answer lost') call.answer = outcome(call.apply);
-      else if (fate === 'late') this.#late.push(call.apply);
+      if (fate === 'served' || fate === 'answer lost') {
+        const answer = outcome(call.apply);
+        if ('value' in answer && answer.value === BLOCKED) return;
+        call.answer = answer;
+      } else if (fate === 'late') this.#late.push(call.apply);
       if (fate !== 'served') call.answer = { error: new Error(`network: ${fate}`) };
       return;
     }

@@ -81,7 +81,7 @@ export class PositionSchedule {
     const life = this.#any();
     const kind = this.#random(12);
     if (kind < 2) life?.kill(this.#random(2) === 0);
-    else if (kind < 4 && life) life.running = !life.running;
+    else if (kind < 4 && life) life.stand(life.running);
     else if (kind === 4) server.endSession();
     else if (kind === 5) server.crash();
     else if (kind === 6) this.#kafka.timeOut(this.#random(4));
@@ -150,7 +150,7 @@ export class PositionSchedule {
     this.#server.commit(false);
     this.#server.foreign();
     const target = this.#server.lsn;
-    for (const life of this.#lives) life.running = true;
+    for (const life of this.#lives) life.stand(false);
     // Whatever is left of the dead is noticed now.
     const held = this.#lives.some(({ ended, session }) => !ended && session === this.#server.session);
     if (!held) this.#server.endSession();

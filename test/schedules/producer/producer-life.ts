@@ -30,8 +30,8 @@ export class ProducerLife {
   #session: Session | null = null;
   #feed: StreamFeed | null = null;
   position: Position | null = null;
-  /** Whether the process runs (else: it stands still). */
-  running = true;
+  #standing = false;
+  #dead = false;
   /** The first error, or the end in order. */
   ended: { error: unknown } | null = null;
 
@@ -87,6 +87,16 @@ export class ProducerLife {
       now: () => world.now(),
     });
     this.#run().catch((error: unknown) => this.end(error));
+  }
+
+  /** Whether the process does anything: it is neither dead nor standing still. */
+  get running(): boolean {
+    return !this.#dead && !this.#standing;
+  }
+
+  /** Stops as by SIGSTOP, or goes on. */
+  stand(still: boolean): void {
+    this.#standing = still;
   }
 
   async #run(): Promise<void> {
@@ -158,7 +168,7 @@ export class ProducerLife {
   /** Killed: nothing of it goes on, though what it had sent may arrive. The server notices when it notices. */
   kill(arrives: boolean): void {
     this.ended = { error: new Error('killed') };
-    this.running = false;
+    this.#dead = true;
     this.network.die(arrives);
   }
 
