@@ -1,6 +1,6 @@
 -- What SIIRAyS's owner runs once, in the database siirays2019: a role that may read and replicate and nothing else, and
 -- the publication that says which tables are streamed. Idempotent. The password is set apart:
---   ALTER ROLE siirays_sync PASSWORD '…';
+--   ALTER ROLE siirays_sync PASSWORD '...';
 DO $$
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'siirays_sync') THEN
@@ -38,7 +38,9 @@ BEGIN
     END IF;
     IF EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'public' AND c.relname = name
-                  AND (c.relreplident = 'f'
+                  AND ((c.relreplident = 'f' AND NOT (current_setting('server_version_num')::int >= 180000 AND EXISTS (
+                                -- The whole row with a generated column is no identity for PostgreSQL 18.
+                                SELECT 1 FROM pg_attribute WHERE attrelid = c.oid AND attgenerated <> '' AND NOT attisdropped)))
                        OR (c.relreplident = 'd' AND EXISTS (SELECT 1 FROM pg_index
                             WHERE indrelid = c.oid AND indisprimary AND indimmediate))
                        OR (c.relreplident = 'i' AND EXISTS (SELECT 1 FROM pg_index WHERE indrelid = c.oid AND indisreplident)))) THEN

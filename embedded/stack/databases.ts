@@ -16,14 +16,16 @@ export async function inDatabase<T>(url: string, work: (client: Client) => Promi
 /** Makes databases, each owned by a role with the given password; those that are there stay as they are. */
 export async function makeDatabases(
   url: PostgresServer['url'],
-  databases: { name: string; owner: string; password: string }[],
+  databases: { name: string; owner: string; password: string; encoding?: string }[],
 ): Promise<void> {
   await inDatabase(url(), async (client) => {
-    for (const { name, owner, password } of databases) {
+    for (const { name, owner, password, encoding } of databases) {
       await makeRole(client, owner, password);
       const found = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
       if (found.rowCount) continue;
-      await client.query(`CREATE DATABASE ${quoteIdentifier(name)} OWNER ${quoteIdentifier(owner)}`);
+      // Another encoding asks for a locale that goes with it, and for the template without contents.
+      const encoded = encoding ? ` ENCODING ${quoteLiteral(encoding)} LOCALE 'C' TEMPLATE template0` : '';
+      await client.query(`CREATE DATABASE ${quoteIdentifier(name)} OWNER ${quoteIdentifier(owner)}${encoded}`);
     }
   });
 }

@@ -21,6 +21,8 @@ const SCHEMA = join(import.meta.dirname, '..', 'siirays', 'schema.sql');
 export interface SiiraysContent {
   epsas: number;
   seed?: number;
+  /** The database's encoding, as PostgreSQL names it; by default that of its cluster, UTF8. */
+  encoding?: string;
   /** Fills the tables in place of the sample, within the transaction that makes them. */
   load?: (client: Client, content: { epsas: number; seed?: number }) => Promise<{ rows: number }>;
 }
@@ -35,7 +37,8 @@ export async function makeSiirays(
   secrets: Secrets,
   content: SiiraysContent,
 ): Promise<number | undefined> {
-  await makeDatabases(url, [{ name: SIIRAYS_DATABASE, owner: SIIRAYS_OWNER, password: secrets.siirays }]);
+  const { encoding } = content;
+  await makeDatabases(url, [{ name: SIIRAYS_DATABASE, owner: SIIRAYS_OWNER, password: secrets.siirays, encoding }]);
   const asOwner = url(SIIRAYS_DATABASE, SIIRAYS_OWNER, secrets.siirays);
   const rows = await inDatabase(asOwner, (client) => makeTables(client, content));
   await inDatabase(url(SIIRAYS_DATABASE), (client) => grantReading(client, secrets.siirays_sync));

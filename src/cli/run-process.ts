@@ -2,7 +2,7 @@
 import { configurationWarnings } from '../config/config.ts';
 import type { Environment } from '../config/read-variables.ts';
 import type { ProcessConfig } from '../config/types.ts';
-import { createLogger, type Logger } from '../logging/logger.ts';
+import { createLogger, type Logger, messageWithoutValues } from '../logging/logger.ts';
 import { createHealth } from '../observability/health.ts';
 import { startHealthServer } from '../observability/health-server.ts';
 import { createMetrics, registerHealthMetrics } from '../observability/metrics.ts';
@@ -97,5 +97,5 @@ function isAbort(error: unknown): boolean {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? messageWithoutValues(error) : String(error);
 }

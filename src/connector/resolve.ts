@@ -1,21 +1,22 @@
+import { nameParts, unquoted } from '../postgres/name-parts.ts';
 import type { TableRef } from './compiled.ts';
 import type { ColumnRef, Definition, Field, JoinColumn, Lookup, RowContent, Section } from './definition.ts';
 import type { ConnectorFile, FieldKeys, JoinKeys, LookupKeys, RowsSectionKeys, SectionKeys } from './schema.ts';
 
 /** Fills in the defaults of a valid connector file and resolves its names; `name` is the file's name without .yaml. */
 export function resolveConnector(name: string, file: ConnectorFile): Definition {
-  const { schema } = file.source;
+  const schema = unquoted(file.source.schema);
   const { root } = file;
   const content = { lookups: root.lookups, fields: root.fields, sections: file.sections };
   return {
     name,
-    source: file.source,
+    source: { ...file.source, schema },
     target: file.target,
     root: {
       table: tableRef(root.table, schema),
-      idColumn: root.id,
+      idColumn: unquoted(root.id),
       idType: root.id_type,
-      ...resolveContent(content, schema, [root.id]),
+      ...resolveContent(content, schema, [unquoted(root.id)]),
     },
     description: file.description ?? null,
   };
@@ -23,14 +24,14 @@ export function resolveConnector(name: string, file: ConnectorFile): Definition 
 
 /** `table`, or `schema.table`. */
 export function tableRef(name: string, defaultSchema: string): TableRef {
-  const dot = name.indexOf('.');
-  return dot < 0 ? { schema: defaultSchema, table: name } : { schema: name.slice(0, dot), table: name.slice(dot + 1) };
+  const [first, second] = nameParts(name);
+  return second === undefined ? { schema: defaultSchema, table: first } : { schema: first, table: second };
 }
 
 /** `column`, or `lookup.column`. */
 export function columnRef(text: string): ColumnRef {
-  const dot = text.indexOf('.');
-  return dot < 0 ? { lookup: null, column: text } : { lookup: text.slice(0, dot), column: text.slice(dot + 1) };
+  const [first, second] = nameParts(text);
+  return second === undefined ? { lookup: null, column: first } : { lookup: first, column: second };
 }
 
 /** SIIRAyS names the primary key of a table after it. */
@@ -41,7 +42,7 @@ export function defaultKey(table: TableRef): string {
 /** The name that column references call a look-up by. */
 export function lookupName(keys: LookupKeys): string {
   if (typeof keys !== 'string') return keys.as ?? lookupName(keys.table);
-  return keys.slice(keys.indexOf('.') + 1);
+  return nameParts(keys).at(-1)!;
 }
 
 type ContentKeys = Pick<RowsSectionKeys, 'lookups' | 'fields' | 'sections'>;
@@ -58,7 +59,7 @@ function resolveContent(keys: ContentKeys, schema: string, outerKey: readonly st
 
 function resolveSection(name: string, keys: SectionKeys, schema: string, outerKey: readonly string[]): Section {
   const rows = tableRef(keys.rows, schema);
-  const key = list(keys.key ?? defaultKey(rows));
+  const key = keys.key === undefined ? [defaultKey(rows)] : list(keys.key);
   const isText = keys.shape === 'text' || keys.shape === 'list of text';
   return {
     name,
@@ -98,11 +99,11 @@ function resolveField(name: string, keys: FieldKeys): Field {
 
 function joinColumns(keys: JoinKeys | undefined, defaults: readonly string[]): JoinColumn[] {
   if (keys !== undefined && typeof keys !== 'string' && !Array.isArray(keys)) {
-    return Object.entries(keys).map(([from, to]) => ({ from, to }));
+    return Object.entries(keys).map(([from, to]) => ({ from: unquoted(from), to: unquoted(to) }));
   }
   return (keys === undefined ? defaults : list(keys)).map((column) => ({ from: column, to: column }));
 }
 
 function list(names: string | string[]): string[] {
-  return typeof names === 'string' ? [names] : names;
+  return (typeof names === 'string' ? [names] : names).map(unquoted);
 }

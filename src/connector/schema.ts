@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ONE_OR_TWO_PARTS, ONE_PART } from '../postgres/name-parts.ts';
 
 /**
  * The keys of a connector's YAML file. The descriptions go into the JSON Schema that editors show, and into the
@@ -18,16 +19,18 @@ const documentName = z
   .string()
   .regex(/^[\p{L}_][\p{L}\p{N}_ -]*$/u, 'a name of letters, digits, _, - and blanks that begins with a letter or _');
 
-const columnName = z.string().regex(/^[^.]+$/, 'the name of a column');
+const columnName = z.string().regex(ONE_PART, 'the name of a column');
 
 const tableName = z
   .string()
-  .regex(/^[^.]+(\.[^.]+)?$/, 'the name of a table, or schema.table')
-  .describe('Table of SIIRAyS: its name, or schema.table where it is in another schema than source.schema.');
+  .regex(ONE_OR_TWO_PARTS, 'the name of a table, or schema.table')
+  .describe(
+    'Table of SIIRAyS: its name, or schema.table where it is in another schema than source.schema. A name that holds a dot stands in quotation marks: \'"a.b"\'.',
+  );
 
 const columnRef = z
   .string()
-  .regex(/^[^.]+(\.[^.]+)?$/, 'the name of a column, or lookup.column')
+  .regex(ONE_OR_TWO_PARTS, 'the name of a column, or lookup.column')
   .describe('A column of the rows table, or lookup.column for a column of a look-up.');
 
 const columnNames = z.union([columnName, z.array(columnName).min(1)]);

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { TableRef } from '../connector/compiled.ts';
 import { quoteRelation } from '../postgres/identifier.ts';
+import { collectionName, namePart } from '../postgres/name-parts.ts';
+
+export { collectionName };
 
 /** PostgreSQL cuts identifiers at 63 bytes (manual, 4.1.1). */
 const NAME_BYTES = 63;
@@ -29,15 +32,10 @@ export function fittingName(name: string): string {
 }
 
 /** A SIIRAyS table's name in the replica: its own for schema public, else schema.table in one identifier. */
-export function replicaTableName({ schema, table }: TableRef): string {
-  return fittingName(schema === 'public' ? table : `${schema}.${table}`);
+export function replicaTableName(table: TableRef): string {
+  return fittingName(table.schema === 'public' ? namePart(table.table) : collectionName(table));
 }
 
 export function replicaRelation(replicaSchema: string, table: TableRef): string {
   return quoteRelation(replicaSchema, replicaTableName(table));
-}
-
-/** schema.table, as data collections are named in the transaction topic; also a key for maps. */
-export function collectionName({ schema, table }: TableRef): string {
-  return `${schema}.${table}`;
 }

@@ -146,8 +146,15 @@ function createTable({ shape, relation, types, counted }: ReplicaTable): string 
   } else {
     columns.push(`PRIMARY KEY (${shape.key.map((place) => quoteIdentifier(shape.columns[place]!.name)).join(', ')})`);
   }
-  return `CREATE TABLE ${relation} (${columns.join(', ')})`;
+  const unmeasured = shape.columns.flatMap(({ name }, place) =>
+    WITHOUT_STATISTICS.has(types[place]!) ? [`ALTER COLUMN ${quoteIdentifier(name)} SET STATISTICS 0`] : [],
+  );
+  const create = `CREATE TABLE ${relation} (${columns.join(', ')})`;
+  return unmeasured.length === 0 ? create : `${create}; ALTER TABLE ${relation} ${unmeasured.join(', ')}`;
 }
+
+/** ANALYZE measures these ranges in floating point, and fails where one is too long for it. */
+const WITHOUT_STATISTICS = new Set(['numrange', 'nummultirange']);
 
 /** A name that no column of SIIRAyS's table has. */
 function freeName(shape: TableShape, wanted: string): string {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { escapeName } from './names.ts';
 
 /** The names of all topics of one SIIRAyS. Every topic has one partition: order within a topic is commit order. */
@@ -21,6 +22,19 @@ export function topicsFor(prefix: string): Topics {
     signal: `${prefix}.signal`,
     deadLetters: `${prefix}.dead-letters`,
     position: `${prefix}.position`,
-    table: (schema, table) => `${prefix}.${escapeName(schema)}.${escapeName(table)}`,
+    table: (schema, table) => fitting(`${prefix}.${escapeName(schema)}.${escapeName(table)}`),
   };
+}
+
+/**
+ * Kafka takes 249 characters (org.apache.kafka.common.internals.Topic, MAX_NAME_LENGTH); Apicurio, measured, fails on a
+ * subject, which has -value after the topic's name, well before that.
+ */
+const LONGEST = 200;
+
+/** Cuts a name that is too long, with a hash at its end so that cut names stay apart. */
+function fitting(topic: string): string {
+  if (topic.length <= LONGEST) return topic;
+  const mark = `_${createHash('sha256').update(topic).digest('hex').slice(0, 16)}`;
+  return topic.slice(0, LONGEST - mark.length) + mark;
 }

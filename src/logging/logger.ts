@@ -70,6 +70,11 @@ function serializeError(error: unknown): unknown {
   };
 }
 
+/** An error's message without the value of a row that PostgreSQL may quote in it. */
+export function messageWithoutValues(error: Error): string {
+  return hasValueInMessage(error) ? hideQuoted(error.message) : error.message;
+}
+
 /**
  * Errors of class 22, Data Exception, quote the value: `invalid input syntax for type integer: "abc"`
  * (PostgreSQL manual, Appendix A).

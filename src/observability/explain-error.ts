@@ -1,3 +1,5 @@
+import { messageWithoutValues } from '../logging/logger.ts';
+
 /** What an error of a peer means for the operator, and what to do: by its code, never by its text. */
 const BY_CODE: Readonly<Record<string, string>> = {
   // PostgreSQL (manual, appendix A)
@@ -41,7 +43,7 @@ export function explainError(error: unknown): string {
     const { code, type, errors } = at as { code?: unknown; type?: unknown; errors?: unknown[] };
     // A host with several addresses fails with all of them at once.
     const inner = errors?.find((one): one is Error & { code?: unknown } => one instanceof Error);
-    const text = at.message || inner?.message;
+    const text = messageWithoutValues(at) || inner?.message;
     if (text && !messages.some((message) => message.includes(text))) messages.push(text);
     cure ??= BY_CODE[String(code ?? inner?.code)] ?? BY_TYPE[String(type)];
   }

@@ -12,7 +12,17 @@ export const VALUE_SETTINGS: Readonly<Record<string, string>> = {
   bytea_output: 'hex',
   lc_monetary: 'C',
   xmloption: 'content',
+  // Keys that hold arrays are read back, with their NULL elements.
+  array_nulls: 'on',
+  // Else format_type() writes a type's name in another way.
+  quote_all_identifiers: 'off',
 };
+
+/**
+ * The same for our sessions on SIIRAyS, where format_type() and the reg* types leave out a schema that is on the role's
+ * search_path: a type would have another name, and a regclass another text, in a session that finds another path.
+ */
+export const SOURCE_SETTINGS: Readonly<Record<string, string>> = { ...VALUE_SETTINGS, search_path: 'pg_catalog' };
 
 /** Start-up option string (`-c name=value …`) of the settings; spaces are escaped as libpq's `options` wants them. */
 export function startupOptions(settings: Readonly<Record<string, string>>): string {

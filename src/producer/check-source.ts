@@ -24,6 +24,8 @@ interface TableRow {
   /** An index that can identify rows, by the table's replica identity. */
   has_key: string;
   has_primary_key: string;
+  /** Whether generated columns that are not published belong to the identity (FULL), which PostgreSQL 18 refuses. */
+  generated_identity: string;
   partitioned: string;
   /** The publication's WHERE clause for the table. */
   filter: string | null;
@@ -36,6 +38,7 @@ interface ServerRow {
   wal_level: string;
   replication: string;
   version: string;
+  encoding: string;
   publication: string | null;
   /** Whether partitions are published as their table. */
   via_root: string | null;
@@ -47,7 +50,7 @@ interface ServerRow {
 const SERVER = `
   SELECT current_user AS role, current_database() AS database, current_setting('wal_level') AS wal_level,
          (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS replication,
-         current_setting('server_version_num') AS version,
+         current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding,
          (SELECT json_build_object('insert', pubinsert, 'update', pubupdate, 'delete', pubdelete, 'truncate', pubtruncate)
             FROM pg_publication WHERE pubname = $1)::text AS publication,
          (SELECT pubviaroot FROM pg_publication WHERE pubname = $1) AS via_root,
@@ -63,6 +66,10 @@ const TABLES = `
          c.relreplident AS identity, c.relkind = 'p' AS partitioned,
          EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND CASE c.relreplident
                    WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END) AS has_key,
+         coalesce(c.relreplident = 'f' AND current_setting('server_version_num')::int >= 180000 AND EXISTS (
+           SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped
+              AND NOT (a.attgenerated = 's' AND coalesce((SELECT to_jsonb(u) ->> 'pubgencols' FROM pg_publication u
+                                                           WHERE u.pubname = $3), 'n') = 's')), false) AS generated_identity,
          EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisprimary) AS has_primary_key,
          to_jsonb(p) ->> 'rowfilter' AS filter,
          coalesce((SELECT json_agg(a.attname) FROM pg_attribute a
@@ -107,6 +114,12 @@ function* serverProblems(
     yield {
       what: `PostgreSQL ${server.version} is older than 14`,
       cure: 'upgrade the server to PostgreSQL 14 or later',
+    };
+  }
+  if (server.encoding === 'SQL_ASCII') {
+    yield {
+      what: `database ${server.database} has the encoding SQL_ASCII: which characters its bytes stand for is not known`,
+      cure: `-- dump it and restore it into a database that states the encoding of its bytes: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`,
     };
   }
   if (server.wal_level !== 'logical') {
@@ -176,7 +189,15 @@ function* tableProblems(
       cure: `GRANT SELECT ON ${relation} TO ${quoteIdentifier(server.role)};`,
     };
   }
-  if (!isIdentified(row)) {
+  if (row.generated_identity === 't') {
+    yield {
+      what: `table ${name} is identified by its whole row, with generated columns that are not published: PostgreSQL would refuse its own UPDATE and DELETE`,
+      cure:
+        row.has_primary_key === 't'
+          ? `ALTER TABLE ${relation} REPLICA IDENTITY DEFAULT;`
+          : `-- give ${relation} a primary key; then: ALTER TABLE ${relation} REPLICA IDENTITY DEFAULT`,
+    };
+  } else if (!isIdentified(row)) {
     yield {
       what: `table ${name} has no replica identity: published so, PostgreSQL would refuse its own UPDATE and DELETE`,
       cure: `ALTER TABLE ${relation} REPLICA IDENTITY ${row.has_primary_key === 't' ? 'DEFAULT' : 'FULL'};`,
@@ -204,7 +225,7 @@ function* tableProblems(
 }
 
 function isIdentified(row: TableRow): boolean {
-  return row.identity === 'f' || row.has_key === 't';
+  return (row.identity === 'f' && row.generated_identity !== 't') || row.has_key === 't';
 }
 
 /** SIIRAyS does not offer what is needed; the message names everything, with its cure. */

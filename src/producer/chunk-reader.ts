@@ -3,7 +3,7 @@ import type { TableShape } from '../kafka/change-event.ts';
 import { type Tuple, tupleOf } from '../kafka/tuple.ts';
 import { quoteRelation } from '../postgres/identifier.ts';
 import { type Lsn, parseLsn } from '../postgres/lsn.ts';
-import { connect, disconnect, setLocal, TEXT_VALUES, VALUE_SETTINGS } from '../postgres/session.ts';
+import { connect, disconnect, SOURCE_SETTINGS, setLocal, TEXT_VALUES } from '../postgres/session.ts';
 import type { ChunkRead } from './chunk.ts';
 import { readFollowing, readKeys, readWhole } from './chunk-rows.ts';
 import { nextXid, type PublicationStart } from './publication-start.ts';
@@ -78,7 +78,7 @@ export class ChunkReader {
     const client = await this.#connected();
     try {
       await client.query(
-        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${setLocal({ ...VALUE_SETTINGS, ...READING, lock_timeout: `${lockTimeoutMs}` })}`,
+        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${setLocal({ ...SOURCE_SETTINGS, ...READING, lock_timeout: `${lockTimeoutMs}` })}`,
       );
       await client.query(`LOCK TABLE ${quoteRelation(schema, table)} IN ACCESS SHARE MODE`);
       const [described] = await readCatalog(client, publication, { schema, table });

@@ -27,6 +27,10 @@ export async function readFollowing(
   const bounds = places.map((place, i) => `$${i + 1}::text::${typeOf(table, key[place]!)}`);
   const where = after ? `WHERE (${names}) > (${bounds.join(', ')})` : '';
   const sql = `${select(table)} ${where} ORDER BY ${names} LIMIT ${limit.rows}`;
+  // ORDER BY takes a type's own order, > the operator that search_path finds: text's for a citext whose own is not on it.
+  if (table.operatorSchemas.length > 0) {
+    await client.query(`SET LOCAL search_path = ${['pg_catalog', ...table.operatorSchemas].join(', ')}`);
+  }
   const rows: Tuple[] = [];
   let last: Texts | null = null;
   const values = after ? places.map((place) => after[place]!) : [];
@@ -104,13 +108,14 @@ async function readReadable(
   const rows: Tuple[] = [];
   const sql = `${select(table)} WHERE (${names.join(', ')}) IN (SELECT ${key.map((_, i) => `k${i}`).join(', ')} FROM ${from})`;
   await fetchAll(client, sql, values, bytes, false, (tuple) => rows.push(tuple));
+  // concat() calls the output function, as the stream does; a cast writes true for t, and 10.0.0.1/32 for 10.0.0.1.
   const exact = key.flatMap((place, i) => (isLooselyEqual(typeOf(table, place)) ? [] : [i]));
   const held = [
     ...names.map((name, i) => `held.${name} = asked.k${i}`),
-    ...exact.map((i) => `held.${names[i]}::text = asked.t${i}`),
+    ...exact.map((i) => `concat(held.${names[i]}) = asked.t${i}`),
   ].join(' AND ');
   const { rows: absent } = await client.query<string[]>({
-    text: `SELECT DISTINCT ${exact.length > 0 ? exact.map((i) => `asked.k${i}::text = asked.t${i}`).join(' AND ') : 'true'} AS fit,
+    text: `SELECT DISTINCT ${exact.length > 0 ? exact.map((i) => `concat(asked.k${i}) = asked.t${i}`).join(' AND ') : 'true'} AS fit,
       ${key.map((_, i) => `asked.t${i}`).join(', ')} FROM ${from}
       WHERE NOT EXISTS (SELECT FROM ${relation(table)} AS held WHERE ${held})`,
     values,

@@ -6,6 +6,7 @@ import { loadConnectors } from '../connector/load.ts';
 import { createKafka } from '../kafka/client.ts';
 import { explainError } from '../observability/explain-error.ts';
 import type { ProcessContext } from '../observability/process-context.ts';
+import { collectionName } from '../postgres/name-parts.ts';
 import { disconnect } from '../postgres/session.ts';
 import { createBackoff } from '../retry/backoff.ts';
 import { BrokenHistory } from './change-stream.ts';
@@ -97,7 +98,7 @@ function neededTables(connectorsDir: string): NeededTable[] {
   const tables = new Map<string, { schema: string; table: string; columns: Set<string> }>();
   for (const connector of loadConnectors(connectorsDir)) {
     for (const { schema, table, columns } of connector.tables) {
-      const name = `${schema}.${table}`;
+      const name = collectionName({ schema, table });
       const entry = tables.get(name) ?? { schema, table, columns: new Set<string>() };
       for (const column of columns) entry.columns.add(column);
       tables.set(name, entry);

@@ -4,7 +4,7 @@ import { LogicalReplicationService } from 'pg-logical-replication';
 import { AbstractPlugin } from 'pg-logical-replication/dist/output-plugins/abstract.plugin.js';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifier.ts';
 import { formatLsn, type Lsn } from '../postgres/lsn.ts';
-import { startupOptions, VALUE_SETTINGS } from '../postgres/session.ts';
+import { SOURCE_SETTINGS, startupOptions } from '../postgres/session.ts';
 
 /** Asks for protocol 1 from 0/0: the slot itself knows where it stands, and what lies below our position is skipped. */
 class RawPgoutput extends AbstractPlugin<{ publication: string }> {
@@ -60,7 +60,7 @@ export class SlotStream {
     options: { slot: string; publication: string; walSenderTimeoutMs: number },
     handler: SlotStreamHandler,
   ): Promise<SlotStream> {
-    const settings = { ...VALUE_SETTINGS, wal_sender_timeout: `${options.walSenderTimeoutMs}` };
+    const settings = { ...SOURCE_SETTINGS, wal_sender_timeout: `${options.walSenderTimeoutMs}` };
     const service = new LogicalReplicationService(
       {
         connectionString: url,

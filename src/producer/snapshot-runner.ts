@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { formatLsn } from '../postgres/lsn.ts';
+import { nameParts } from '../postgres/name-parts.ts';
 import type { ChangeStream } from './change-stream.ts';
 import { Chunk } from './chunk.ts';
 import {
@@ -215,9 +216,9 @@ export class SnapshotRunner {
    * @throws Refused where certain rows were asked for in a way that no table of now can answer
    */
   async #read(name: string, range: Range): Promise<ReadResult | null> {
-    const dot = name.indexOf('.');
+    const [schema, table = ''] = nameParts(name);
     try {
-      return await this.#options.reader.read(name.slice(0, dot), name.slice(dot + 1), range);
+      return await this.#options.reader.read(schema, table, range);
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       const missing = error instanceof TableNotPublished || code === '42P01' || code === '3F000';

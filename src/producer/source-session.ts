@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { type Lsn, parseLsn } from '../postgres/lsn.ts';
-import { connect, disconnect, startupOptions, TEXT_VALUES, VALUE_SETTINGS } from '../postgres/session.ts';
+import { connect, disconnect, SOURCE_SETTINGS, startupOptions, TEXT_VALUES } from '../postgres/session.ts';
 import type { SourceIdentity } from './position.ts';
 
 /** An ordinary session on SIIRAyS beside the replication session: for the catalogue. Values come as text. */
@@ -9,7 +9,7 @@ export function connectSource(url: string): Promise<pg.Client> {
     connectionString: url,
     application_name: 'siirays-sync catalogue',
     // It lies idle for long, and making a slot waits for all who are writing.
-    options: startupOptions({ ...VALUE_SETTINGS, idle_session_timeout: '0', statement_timeout: '0' }),
+    options: startupOptions({ ...SOURCE_SETTINGS, idle_session_timeout: '0', statement_timeout: '0' }),
     types: TEXT_VALUES,
   });
 }

@@ -22,6 +22,8 @@ export interface CatalogTable {
   key: string[];
   /** The same names in the order of their index, which is the order to read the table in. */
   scan: string[];
+  /** Schemas of the operators that compare the columns of `scan`, but for pg_catalog: those of extensions' types. */
+  operatorSchemas: string[];
   /** Whether its rows lie in partitions. */
   partitioned: boolean;
   schema: string;
@@ -31,6 +33,7 @@ export interface CatalogTable {
 /**
  * Published tables with columns and identity. Generated columns are not published (before PostgreSQL 18, and there by
  * default), nor are those that a column list leaves out; pg_publication_tables.attnames knows both from 15 on.
+ * A btree's strategy 5 is greater-than (manual, 36.16.2).
  * A deferrable primary key identifies no row while a transaction swaps keys; PostgreSQL takes it for no identity either.
  */
 const SQL = `
@@ -42,14 +45,20 @@ const SQL = `
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
              AND CASE WHEN $2 THEN (to_jsonb(p) -> 'attnames') ? a.attname ELSE a.attgenerated = '' END
          ) AS columns,
-         coalesce(k.key, '[]') AS key, coalesce(k.scan, '[]') AS scan, c.relkind = 'p' AS partitioned
+         coalesce(k.key, '[]') AS key, coalesce(k.scan, '[]') AS scan,
+         coalesce(k.operators, '[]') AS operators, c.relkind = 'p' AS partitioned
     FROM pg_publication_tables p
     JOIN pg_namespace n ON n.nspname = p.schemaname
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
     CROSS JOIN LATERAL (
          SELECT json_agg(a.attname ORDER BY a.attnum) AS key,
-                json_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum)) AS scan
+                json_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum)) AS scan,
+                json_agg(DISTINCT o.oprnamespace::regnamespace::text) FILTER (WHERE o.oprnamespace <> 'pg_catalog'::regnamespace) AS operators
            FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+           LEFT JOIN pg_opclass class ON class.oid = i.indclass[array_position(i.indkey::int2[], a.attnum)]
+           LEFT JOIN pg_amop m ON m.amopfamily = class.opcfamily AND m.amopstrategy = 5
+                         AND m.amoplefttype = class.opcintype AND m.amoprighttype = class.opcintype
+           LEFT JOIN pg_operator o ON o.oid = m.amopopr
           WHERE i.indrelid = c.oid AND i.indimmediate
             AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END) k
    WHERE p.pubname = $1 AND ($3::text IS NULL OR (p.schemaname = $3 AND p.tablename = $4))`;
@@ -62,6 +71,7 @@ interface Row {
   columns: string | null;
   key: string;
   scan: string;
+  operators: string;
   partitioned: string;
 }
 
@@ -84,6 +94,7 @@ export async function readCatalog(
     columns: JSON.parse(row.columns ?? '[]') as CatalogTable['columns'],
     key: JSON.parse(row.key) as string[],
     scan: JSON.parse(row.scan) as string[],
+    operatorSchemas: JSON.parse(row.operators) as string[],
     partitioned: row.partitioned === 't',
   }));
 }

@@ -5,6 +5,7 @@ import type { TableShape } from '../kafka/change-event.ts';
 import { EnvelopeEncoder } from '../kafka/envelope-encoder.ts';
 import type { SchemaSink } from '../kafka/registry.ts';
 import type { Topics } from '../kafka/topics.ts';
+import { collectionName } from '../postgres/name-parts.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { type CatalogTable, readCatalog, sameShape, shapeOfCatalog, shapeOfRelation } from './table-catalog.ts';
 
@@ -85,7 +86,7 @@ export class TableEncoders {
     const key = await registry.register(`${topic}-key`, schemas.key);
     const value = await registry.register(`${topic}-value`, schemas.value);
     const encoder = new EnvelopeEncoder(shape, { key, value }, source, this.#out);
-    const writer = { encoder, topic, name: `${shape.schema}.${shape.table}`, events: 0 };
+    const writer = { encoder, topic, name: collectionName(shape), events: 0 };
     this.#writers.set(keyOf(shape), writer);
     return writer;
   }

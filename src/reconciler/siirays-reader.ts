@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { TableRef } from '../connector/compiled.ts';
 import { quoteRelation } from '../postgres/identifier.ts';
 import { type Lsn, parseLsn } from '../postgres/lsn.ts';
-import { connect, disconnect, setLocal, TEXT_VALUES, VALUE_SETTINGS } from '../postgres/session.ts';
+import { connect, disconnect, SOURCE_SETTINGS, setLocal, TEXT_VALUES } from '../postgres/session.ts';
 
 export interface SiiraysReaderOptions {
   /** SIIRAyS, or the PgBouncer before it. */
@@ -54,7 +54,7 @@ export class SiiraysReader {
     const abort = (): void => void this.close();
     this.#options.signal.addEventListener('abort', abort, { once: true });
     try {
-      const settings = setLocal({ ...VALUE_SETTINGS, ...READING, lock_timeout: `${this.#options.lockTimeoutMs}` });
+      const settings = setLocal({ ...SOURCE_SETTINGS, ...READING, lock_timeout: `${this.#options.lockTimeoutMs}` });
       const locks = tables.map(({ schema, table }) => quoteRelation(schema, table)).join(', ');
       await client.query(
         `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${settings}${locks ? `; LOCK TABLE ${locks} IN ACCESS SHARE MODE` : ''}`,

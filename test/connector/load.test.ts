@@ -75,6 +75,17 @@ describe('a right file', () => {
     assert.deepEqual(vacunas!.column, { lookup: null, column: 'descripcion' });
   });
 
+  test('takes names with dots in quotation marks', () => {
+    const text = RIGHT.replace('rows: vacuna', `rows: '"salud.de ""los"" perros".vacuna'`).replace(
+      'column: descripcion',
+      `column: '"con.punto"'`,
+    );
+    const { definition, mistakes } = readConnector('perros.yaml', text);
+    assert.deepEqual(mistakes, []);
+    assert.deepEqual(definition!.root.sections[1]!.rows, { schema: 'salud.de "los" perros', table: 'vacuna' });
+    assert.deepEqual(definition!.root.sections[1]!.column, { lookup: null, column: 'con.punto' });
+  });
+
   test('keeps tables of other schemas apart', () => {
     const text = RIGHT.replace('rows: vacuna', 'rows: salud.vacuna').replace(
       'kind: postgres',

@@ -21,6 +21,20 @@ const tricky = fc
 const name = fc.oneof(tricky, fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }));
 
 describe('names for Avro and Kafka', () => {
+  test('topics are none that Kafka refuses, and two tables have two', () => {
+    const long = fc.string({ unit: fc.constantFrom('ñ', ' ', '"', '.', 'a', '_'), minLength: 1, maxLength: 63 });
+    const topics = topicsFor('siirays');
+    fc.assert(
+      fc.property(long, long, long, long, (schema, table, otherSchema, otherTable) => {
+        const topic = topics.table(schema, table);
+        assert.match(topic, /^[A-Za-z0-9._-]{1,200}$/);
+        const other = topics.table(otherSchema, otherTable);
+        assert.equal(topic === other, schema === otherSchema && table === otherTable);
+        assert.notEqual(topics.table(schema, `${table}x`), topic);
+      }),
+    );
+  });
+
   test('are valid, and every name can be told from them', () => {
     fc.assert(
       fc.property(name, (text) => {

@@ -47,6 +47,24 @@ describe('what SIIRAyS must offer', () => {
     assert.deepEqual(await check(), []);
   });
 
+  test('a database whose texts have no known encoding', async () => {
+    await owner.query(`CREATE DATABASE ${shared.name}_ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0`);
+    const client = await connect({ connectionString: shared.server.url(`${shared.name}_ascii`), types: TEXT_VALUES });
+    const problems = await check(client, NAMES, []);
+    await client.end();
+    await owner.query(`DROP DATABASE ${shared.name}_ascii`);
+    assert.match(problems[0]!.what, /SQL_ASCII/);
+    assert.match(problems[0]!.cure, /ENCODING 'UTF8'/);
+  });
+
+  test('an identity with generated columns, for which PostgreSQL 18 would refuse its own changes', async () => {
+    await owner.query(`ALTER TABLE una REPLICA IDENTITY FULL, ADD COLUMN doble integer GENERATED ALWAYS AS (id * 2) STORED;
+      INSERT INTO una (id) VALUES (1)`);
+    await assert.rejects(owner.query(`UPDATE una SET v = 'x'`), /cannot update table/);
+    await isCured([/una is identified by its whole row, with generated columns/]);
+    await owner.query(`UPDATE una SET v = 'x'; DELETE FROM una; ALTER TABLE una DROP COLUMN doble`);
+  });
+
   test('a publication that is not there', async () => {
     await owner.query(`DROP PUBLICATION "Prueba ""2"""`);
     await isCured([/publication Prueba "2" does not exist/]);
@@ -232,6 +250,7 @@ describe('sql/siirays-setup.sql', () => {
     const role = await connectSource(url);
     const needed = tables.map((table) => ({ schema: 'public', table, columns: ['id', 'v'] }));
     assert.deepEqual(await checkSource(role, { slot: 'ranura', publication: 'siirays_sync' }, needed), []);
+    await role.query('SET search_path = public');
     const forbidden = [
       `INSERT INTO epsa VALUES (2, 'x')`,
       `UPDATE epsa SET v = 'x'`,

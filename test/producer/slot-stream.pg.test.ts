@@ -34,7 +34,9 @@ describe('the session that holds the slot', () => {
 
   before(async () => {
     client = await connectSource(database.url);
-    await client.query('CREATE TABLE t (id integer PRIMARY KEY); CREATE PUBLICATION prueba FOR TABLE t');
+    await client.query(
+      'SET search_path = public; CREATE TABLE t (id integer PRIMARY KEY); CREATE PUBLICATION prueba FOR TABLE t',
+    );
     await ensureSlot(client, 'ranura');
   });
   after(async () => {

@@ -43,9 +43,11 @@ const SCHEMA = `
   CREATE TABLE dominio (id corto PRIMARY KEY, v text);
   CREATE TYPE cual AS ENUM ('uno', 'dos');
   CREATE TABLE lista (id cual PRIMARY KEY);
-  CREATE EXTENSION citext;
-  CREATE TABLE citada (id citext PRIMARY KEY, v text);
-  CREATE PUBLICATION prueba FOR TABLE dominio, lista, citada, doble, texto, sin_clave, por_indice, nada, diferida, partida, padre, ancha,
+  CREATE SCHEMA "Extensiones, de otros"; CREATE EXTENSION citext SCHEMA "Extensiones, de otros";
+  CREATE TABLE citada (id "Extensiones, de otros".citext PRIMARY KEY, v text);
+  CREATE TABLE sin_mayúsculas (id "Extensiones, de otros".citext COLLATE "C" PRIMARY KEY);
+  CREATE TABLE rara (a boolean, b inet, c "char", PRIMARY KEY (a, b, c));
+  CREATE PUBLICATION prueba FOR TABLE sin_mayúsculas, rara, dominio, lista, citada, doble, texto, sin_clave, por_indice, nada, diferida, partida, padre, ancha,
     numérica, parcial (id, visible), generada WITH (publish_via_partition_root = true);
   CREATE TABLE ajena (id integer PRIMARY KEY)`;
 
@@ -114,6 +116,18 @@ describe('reading chunks', () => {
     assert.deepEqual(parts.flat(), rows);
     const { shape } = await reader().read('public', 'doble', first);
     assert.deepEqual(shape.key, [1, 2]);
+  });
+
+  test('of a key whose type has an order of its own, in a schema on no search_path, leave nothing out', async () => {
+    await client.query(
+      `INSERT INTO sin_mayúsculas SELECT chr(CASE g % 2 WHEN 0 THEN 65 ELSE 97 END + g) FROM generate_series(1, 20) g`,
+    );
+    const ids = (await chunks(reader(), 'sin_mayúsculas')).flat(2);
+    assert.equal(ids.length, 20);
+    assert.deepEqual(
+      ids,
+      [...ids].sort((a, b) => (a!.toLowerCase() < b!.toLowerCase() ? -1 : 1)),
+    );
   });
 
   test('go by the index, not over the rest of the table', async () => {
@@ -247,6 +261,19 @@ describe('reading chunks', () => {
     assert.deepEqual([both.rows.length, both.absent.map(valuesOf)], [1, [[null, '99', 'x']]]);
     const many = Array.from({ length: 10_000 }, (_, i) => [String(i), 'zz']);
     assert.equal((await reader().read('public', 'doble', { kind: 'keys', keys: many })).absent.length, 10_000);
+  });
+
+  test('of keys whose text a cast writes in another way are found, or are absent', async () => {
+    await client.query(`INSERT INTO rara VALUES (true, '10.0.0.1', 'x')`);
+    const asked = [
+      ['t', '10.0.0.1', 'x'],
+      ['f', '10.0.0.1', 'x'],
+      ['t', '10.0.0.2', ''],
+    ];
+    const read = await reader().read('public', 'rara', { kind: 'keys', keys: asked });
+    assert.deepEqual(rowsOf(read), [asked[0]]);
+    assert.deepEqual(read.absent.map(valuesOf).sort(), [asked[1], asked[2]].sort());
+    assert.equal(read.unfit, 0);
   });
 
   test('of keys of which SIIRAyS cannot read all hold the others, and no row of another key', async () => {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { duration } from '../../config/units.ts';
+import { collectionName } from '../../postgres/name-parts.ts';
 import type { RunOptions } from '../types.ts';
 import { shortened, suggestion } from './mistakes.ts';
 import { invalid, type Mistake } from './problem.ts';
@@ -76,7 +77,7 @@ function readTables(
   mistakes: Mistake[],
 ): readonly string[] | null {
   if (given === undefined) return null;
-  const known = new Set(connectors.flatMap(({ tables }) => tables.map(({ schema, table }) => `${schema}.${table}`)));
+  const known = new Set(connectors.flatMap(({ tables }) => tables.map(collectionName)));
   const found = given.map((name, place) => {
     const table = known.has(name) ? name : known.has(`public.${name}`) ? `public.${name}` : undefined;
     // Without a connector there is no table either: one mistake is told once.

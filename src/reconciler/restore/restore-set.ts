@@ -5,7 +5,7 @@ import type { FastaapsClient } from '../../fastaaps/client.ts';
 import { FastaapsError, type RefusedDocument } from '../../fastaaps/errors.ts';
 import { cursorRows } from '../../postgres/cursor-rows.ts';
 import { quoteRelation } from '../../postgres/identifier.ts';
-import { connect, disconnect, setLocal, TEXT_VALUES, VALUE_SETTINGS } from '../../postgres/session.ts';
+import { connect, disconnect, SOURCE_SETTINGS, setLocal, TEXT_VALUES } from '../../postgres/session.ts';
 import { SiiraysRoots } from '../direct/siirays-roots.ts';
 
 export interface RestoreOptions {
@@ -123,7 +123,7 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoredSet> 
 
 /** Locks first: a table that is rewritten between snapshot and lock would look empty. */
 async function begin(client: pg.Client, { connector, lockTimeoutMs }: RestoreOptions): Promise<string> {
-  const settings = setLocal({ ...VALUE_SETTINGS, ...READING, lock_timeout: `${lockTimeoutMs}` });
+  const settings = setLocal({ ...SOURCE_SETTINGS, ...READING, lock_timeout: `${lockTimeoutMs}` });
   const tables = connector.tables.map(({ schema, table }) => quoteRelation(schema, table)).join(', ');
   await client.query(
     `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${settings}; LOCK TABLE ${tables} IN ACCESS SHARE MODE`,

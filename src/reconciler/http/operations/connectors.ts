@@ -1,3 +1,4 @@
+import { collectionName } from '../../../postgres/name-parts.ts';
 import { audited } from '../audited.ts';
 import { neverRan } from '../chosen-connector.ts';
 import { readConnectorState, setPaused } from '../connector-status.ts';
@@ -17,8 +18,8 @@ export function connectors({ services }: ApiContext): Operation[] {
       name,
       ...(await readConnectorState(pool, name)),
       target: { path: target.path, tag: target.tag, adapter: target.adapter },
-      root: `${root.schema}.${root.table}`,
-      tables: tables.map(({ schema, table }) => `${schema}.${table}`),
+      root: collectionName(root),
+      tables: tables.map(collectionName),
     };
   };
 
