@@ -11,7 +11,7 @@ import { requiredKinds, type Step, stepsOf } from './plan.ts';
 import { readFastaaps } from './readers/fastaaps.ts';
 import { readReplica } from './readers/replica.ts';
 import { Recovery } from './recovery.ts';
-import { openStage } from './stage.ts';
+import { openStage, whenAborted } from './stage.ts';
 import { Timeline } from './timeline.ts';
 import { Witness } from './witness/witness.ts';
 
@@ -42,6 +42,8 @@ export interface StormResult {
 /** Floors for each minute. */
 const TRANSACTIONS_A_MINUTE = 120;
 const COMPARISONS_A_MINUTE = 30;
+/** A storm goes on until every required kind has happened, but not longer than this many times its length, and two minutes. */
+const LONGEST = 3;
 /** After every fault something committed later must show within this time. */
 const FLOWING_WITHIN_MS = 90_000;
 /** The last of it, with a backlog, after everything has healed. */
@@ -76,13 +78,16 @@ export async function runStorm(options: StormOptions): Promise<StormResult> {
       runTraffic({ url, rate, seed, connections: 3 }, quiet.signal),
       runBulk({ url, seed, mostRows: 50_000 }, quiet.signal),
     ];
-    const failed = Promise.race(
-      [...readers, ...load].map(async (work) => work.then(() => new Promise<never>(() => {}))),
-    );
+    const failed = Promise.race([
+      whenAborted(signal),
+      witness.failure,
+      ...[...readers, ...load].map((work) => work.then(() => new Promise<never>(() => undefined))),
+    ]);
     failed.catch(() => undefined);
 
     const recovery = new Recovery();
     const happened: string[] = [];
+    const overlapping: Promise<unknown>[] = [];
     const plan = { minutes, seed, without: stage.clocks ? [] : ['clock forward', 'clock back'] };
     if (!stage.clocks) print('libfaketime is not there (Debian package libfaketime): no clock steps');
     const required = requiredKinds(plan);
@@ -91,7 +96,8 @@ export async function runStorm(options: StormOptions): Promise<StormResult> {
     for (const step of stepsOf(plan)) {
       const passed = performance.now() - startedAt;
       const missing = required.filter((kind) => !happened.includes(kind));
-      if (signal?.aborted || (passed > minutes * 60_000 && missing.length === 0)) break;
+      const over = passed > minutes * 60_000;
+      if ((over && missing.length === 0) || passed > (LONGEST * minutes + 2) * 60_000) break;
       if (!planted && passed > minutes * 30_000) {
         await options.inTheMiddle!({ fastaapsDatabase: stage.stack.endpoints.fastaapsDatabase, siirays: url });
         planted = true;
@@ -99,19 +105,24 @@ export async function runStorm(options: StormOptions): Promise<StormResult> {
       await sleep(step.gapMs);
       const what = `${(passed / 1000).toFixed(1).padStart(7)} s  ${String(step.step).padStart(3)} ${describe(step)}`;
       const at = performance.now();
-      let detail: Record<string, unknown>;
-      try {
-        detail = await Promise.race([makeFault(stage, step.fault), failed]);
-        happened.push(step.kind);
-      } catch (error) {
-        detail = { notMade: (error as Error).message };
-      }
-      timeline.fault(step, detail, at);
-      const after = performance.now();
+      const made = makeFault(stage, step.fault).then(
+        (detail) => {
+          happened.push(step.kind);
+          return detail;
+        },
+        (error: Error) => ({ notMade: error.message }),
+      );
+      const logged = made.then((detail) => {
+        timeline.fault(step, detail, at);
+        return JSON.stringify(detail);
+      });
       if (step.overlaps) {
-        print(`${what} ${JSON.stringify(detail)}, and at once the next`);
+        overlapping.push(logged);
+        print(`${what}, and at once the next`);
         continue;
       }
+      const detail = await Promise.race([logged, failed]);
+      const after = performance.now();
       const flowing = await Promise.race([timeline.flowing(FLOWING_WITHIN_MS), failed]);
       const ms = performance.now() - after;
       if (flowing) recovery.took(step.fault, ms);
@@ -119,10 +130,11 @@ export async function runStorm(options: StormOptions): Promise<StormResult> {
         differences.push(
           `after fault ${step.step} (${step.kind}) nothing new was shown for ${FLOWING_WITHIN_MS / 1000} s`,
         );
-      print(`${what} ${JSON.stringify(detail)} flowing after ${(ms / 1000).toFixed(1)} s`);
+      print(`${what} ${detail} flowing after ${(ms / 1000).toFixed(1)} s`);
       if (!flowing) break;
     }
 
+    await Promise.race([Promise.all(overlapping), failed]);
     quiet.abort();
     await Promise.all(load);
     await stage.heal();

@@ -46,6 +46,14 @@ const SHORT = {
 
 const HEALED_WITHIN_MS = 60_000;
 
+/** Fails when the signal comes. */
+export function whenAborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal?.aborted) reject(signal.reason);
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
 /** The whole stack with a proxy on each connection between its parts. Its first load has come when this is done. */
 export async function openStage({ dir, epsas, signal, onRefused }: StageOptions): Promise<Stage> {
   rmSync(dir, { recursive: true, force: true });
@@ -74,6 +82,7 @@ export async function openStage({ dir, epsas, signal, onRefused }: StageOptions)
     load: (client, content) => loadSample(client, { ...content, broken: false }),
     settings: { producer: settings('producer'), consumer: settings('consumer'), reconciler: settings('reconciler') },
     kafkaSettings: { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${through.kafka}` },
+    postgresEnvironment: clocks?.environment,
     onChange: (change) => {
       if (change.event !== 'started') return;
       for (const tell of starts.get(change.name) ?? []) tell();
@@ -87,7 +96,7 @@ export async function openStage({ dir, epsas, signal, onRefused }: StageOptions)
   };
   let seconds = 0;
   try {
-    await stack.firstLoad();
+    await Promise.race([stack.firstLoad(), whenAborted(signal)]);
   } catch (error) {
     await close();
     throw error;

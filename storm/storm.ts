@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { wholeNumber } from '../src/config/units.ts';
 import { runStorm } from './run.ts';
 
-const EXIT = { ok: 0, failed: 1, usage: 64 };
+const EXIT = { ok: 0, failed: 1, usage: 64, interrupted: 130 };
 const TOLD = 30;
 
 async function main(args: string[]): Promise<number> {
@@ -29,11 +29,18 @@ async function main(args: string[]): Promise<number> {
   }
   const ending = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ending.abort());
-  const result = await runStorm({
+  const running = runStorm({
     ...{ minutes, seed, dir: values.dir ?? join('.dev', 'storms', `seed-${seed}`), signal: ending.signal },
     ...{ epsas: wholeNumber(5, 10_000).parse(values.epsas), rate: wholeNumber(1, 10_000).parse(values.rate) },
     print: (line) => console.log(line),
   });
+  const result = await running.catch((error: Error) => {
+    if (!ending.signal.aborted) throw error;
+  });
+  if (!result) {
+    console.log('ended before its time');
+    return EXIT.interrupted;
+  }
   for (const difference of result.differences.slice(0, TOLD)) console.log(`difference: ${difference}`);
   for (const shortfall of result.shortfalls) console.log(`too little: ${shortfall}`);
   const { transactions, faults, comparisons, differences, shortfalls } = result;
