@@ -21,6 +21,11 @@ export interface SchemaSink {
    * Evolution is BACKWARD: a schema that cannot read what the last one wrote is refused with an error.
    */
   register(subject: string, schema: string): Promise<number>;
+  /**
+   * Subjects of this client's registrations that the registry does not hold any more: it was emptied, or restored from a
+   * backup. @throws where it cannot be reached
+   */
+  lost(): Promise<string[]>;
 }
 
 /** Requests under way at once. */
@@ -91,6 +96,9 @@ export function createRegistry(
     }
   }
 
+  /** The last id of each subject that was registered here. */
+  const registered = new Map<string, number>();
+
   return {
     async find(subject, id, matches) {
       const byId = (await get(`/schemas/ids/${id}`)) as { schema: string } | null;
@@ -102,20 +110,31 @@ export function createRegistry(
         if (found && isEnvelope(found.schema) && matches(found.schema)) return found.schema;
       }
       throw new Error(
-        `the schema registry does not hold schema ${id} of ${subject}: was it emptied? A producer's start registers it again`,
+        `the schema registry does not hold schema ${id} of ${subject}: was it emptied? A producer that runs notices that and registers it again`,
       );
     },
     async register(subject, schema) {
       const avro = { type: 'AVRO', schema } as unknown as Parameters<SchemaRegistry['register']>[0];
       for (let tries = 1; ; tries++) {
         try {
-          return (await library.register(avro, { subject })).id;
+          const { id } = await library.register(avro, { subject });
+          registered.set(subject, id);
+          return id;
         } catch (error) {
           if (tries === REGISTER_TRIES) throw error;
           if (isUnset(error)) await setCompatibility(subject);
           else if (!isTimeout(error)) throw error;
         }
       }
+    },
+    async lost() {
+      if (registered.size === 0) return [];
+      const subjects = new Set((await get('/subjects')) as string[]);
+      const gone = [...registered.keys()].filter((subject) => !subjects.has(subject));
+      if (gone.length > 0) return gone;
+      // A backup has the subjects and lacks what was registered last.
+      const [subject, id] = [...registered].reduce((newest, entry) => (entry[1] > newest[1] ? entry : newest));
+      return (await get(`/schemas/ids/${id}`)) === null ? [subject] : [];
     },
     async close() {
       libraryAgent.destroy();

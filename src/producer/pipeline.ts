@@ -16,6 +16,7 @@ import { Outgoing } from './outgoing.ts';
 import { decodePosition, type FoundBroken } from './position.ts';
 import type { ProducerMetrics } from './producer-metrics.ts';
 import { nextXid, PublicationStart } from './publication-start.ts';
+import { watchRegistry } from './registry-watch.ts';
 import { SlotStream } from './slot-stream.ts';
 import { SnapshotRunner } from './snapshot-runner.ts';
 import { connectSource, ensureSlot, identifySource, slotPosition } from './source-session.ts';
@@ -101,6 +102,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     await ensureTopics(kafka, config.kafka, topics, tables);
     for (const topic of tables) known.add(topic);
     await encoders.prepare();
+    watchRegistry(registry, log, ended).catch(fail);
 
     // Twice: what is being sent, and what is being filled meanwhile. So a piece can always be taken when it is full.
     const fullBytes = 2 * config.writer.batchBytes;

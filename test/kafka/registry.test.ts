@@ -10,6 +10,7 @@ describe('the registry client', () => {
   const answers: ({ status: number; body: object } | null)[] = [];
   const hanging: ServerResponse[] = [];
   let compatibilityLevel = 'BACKWARD';
+  let held: { subjects: string[]; ids: number[] } | undefined;
   let server: Server;
   let url: string;
 
@@ -18,6 +19,15 @@ describe('the registry client', () => {
       request.resume();
       response.setHeader('content-type', 'application/json');
       if (request.method === 'PUT') compatibilityLevel = 'BACKWARD';
+      if (held && request.url === '/subjects') {
+        response.end(JSON.stringify(held.subjects));
+        return;
+      }
+      if (held && request.url?.startsWith('/schemas/ids/')) {
+        const there = held.ids.includes(Number(request.url.split('/').at(-1)));
+        response.writeHead(there ? 200 : 404).end(JSON.stringify({ schema }));
+        return;
+      }
       if (request.method !== 'POST') {
         response.end(JSON.stringify({ compatibilityLevel }));
         return;
@@ -71,6 +81,22 @@ describe('the registry client', () => {
     answers.push({ status: 409, body: { message: 'incompatible' } }, { status: 200, body: { id: 7 } });
     await assert.rejects(registry.register('c-value', schema), /incompatible/);
     assert.equal(answers.length, 1);
+    await registry.close();
+  });
+
+  it('tells what the registry lost: subjects that are gone, or the newest schema of a restored one', async () => {
+    const registry = createRegistry({ url });
+    held = { subjects: [], ids: [] };
+    assert.deepEqual(await registry.lost(), [], 'nothing was registered');
+    answers.push({ status: 200, body: { id: 7 } }, { status: 200, body: { id: 9 } });
+    await registry.register('f-value', schema);
+    await registry.register('g-value', schema);
+    held = { subjects: ['f-value', 'g-value', 'of another'], ids: [7, 9] };
+    assert.deepEqual(await registry.lost(), []);
+    held = { subjects: ['g-value'], ids: [7, 9] };
+    assert.deepEqual(await registry.lost(), ['f-value']);
+    held = { subjects: ['f-value', 'g-value'], ids: [7] };
+    assert.deepEqual(await registry.lost(), ['g-value']);
     await registry.close();
   });
 });

@@ -100,6 +100,18 @@ describe('a producer whose neighbours fail', () => {
     await seen.stop();
   });
 
+  test('notices that the registry was emptied, and its next start registers everything again', async () => {
+    const subject = `${registry.url}/subjects/${topicsFor(source.topicPrefix).table('public', 't')}-value`;
+    const status = async (path: string, init?: RequestInit) => (await fetch(path, init)).status;
+    assert.equal(await status(`${subject}/versions`), 200);
+    for (const how of ['', '?permanent=true']) await status(`${subject}${how}`, { method: 'DELETE' });
+    await assert.rejects(producer.done, /the schema registry no longer holds 1 subjects, .*t-value/);
+    assert.equal(await status(`${subject}/versions`), 404);
+    producer = startProducer(config);
+    await producer.ready;
+    assert.equal(await status(`${subject}/versions`), 200);
+  });
+
   test('ends within seconds while SIIRAyS does not answer', async () => {
     const { rows } = await client.query(
       `SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = '${source.slot}'`,
