@@ -12,6 +12,7 @@ import { TokenLost } from '../broken-history.ts';
 import { ChangesDelivery } from './changes-delivery.ts';
 import { type DeliveryMetrics, deliveryMetrics } from './metrics.ts';
 import { RestoreDelivery } from './restore-delivery.ts';
+import { SqlDeliveryStore } from './sql-delivery-store.ts';
 
 export interface DeliveryOptions {
   /** The sync database, at least three connections for the delivery. */
@@ -82,7 +83,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     counters: deliveryMetrics(options.metrics),
   };
   const adapter =
-    options.connector.target.adapter === 'restore' ? new RestoreDelivery(context) : new ChangesDelivery(context);
+    options.connector.target.adapter === 'restore'
+      ? new RestoreDelivery(context)
+      : new ChangesDelivery(context, new SqlDeliveryStore(context));
   const loop = new DeliveryLoop(context, adapter);
   const running = loop.run();
   return {

@@ -1,9 +1,8 @@
 import type { Position } from '../../fastaaps/types.ts';
-import { withConnection } from '../../postgres/borrowed-connection.ts';
-import type { Acknowledgement } from './acknowledge.ts';
 import type { DeliveryContext } from './delivery.ts';
-import { epochAbove, loadVersions, markDifferences, markUnfit, raiseEpoch, standingOf } from './epoch.ts';
-import { type Pending, readPending } from './pending.ts';
+import type { DeliveryStore } from './delivery-store.ts';
+import { epochAbove, standingOf } from './epoch.ts';
+import type { Pending } from './pending.ts';
 
 /** How long deliveries wait for marks to be projected: an incomplete row may keep one from it for long. */
 const MARKS_PATIENCE_MS = 10_000;
@@ -14,7 +13,8 @@ const MARKS_PATIENCE_MS = 10_000;
  */
 export class EpochGuard {
   private readonly context: DeliveryContext;
-  private readonly acknowledgement: Acknowledgement;
+  private readonly store: DeliveryStore;
+  private readonly now: () => number;
   private checked = false;
   private raised = false;
   /** Until when marks that we have made are waited for. */
@@ -22,16 +22,18 @@ export class EpochGuard {
   /** The position that FASTAAPS told when it was compared: it says the same until the next changeset. */
   private compared: string | undefined;
 
-  constructor(context: DeliveryContext, acknowledgement: Acknowledgement) {
+  /** @param now monotonic time, milliseconds */
+  constructor(context: DeliveryContext, store: DeliveryStore, now: () => number) {
     this.context = context;
-    this.acknowledgement = acknowledgement;
+    this.store = store;
+    this.now = now;
   }
 
   /** True once it is known how FASTAAPS stands to us. Before the first projection there is nothing to compare. */
   async check(): Promise<boolean> {
     if (this.checked) return true;
-    const { pool, schema, client: fastaaps, connector, signal } = this.context;
-    const pending = await readPending(pool, schema);
+    const { client: fastaaps, connector, signal } = this.context;
+    const pending = await this.store.pending();
     if (this.raised && pending.projected === null) return false;
     const theirs = await fastaaps.getPosition(connector.target, { signal });
     const standing = standingOf(theirs, pending.delivered);
@@ -49,9 +51,9 @@ export class EpochGuard {
    * Whether FASTAAPS stands elsewhere than at the changeset that it acknowledged last: it was restored or emptied while we
    * work, or another has written. Then the next check compares all. Each changeset hides where it came upon such a set,
    * so that this is asked before every one.
-   * @param uncertain whether we do not know the outcome of an attempt, so that a later position is no surprise
+   * @param isOurs whether it is the position of a changeset of ours whose outcome we did not learn
    */
-  hasStrayed(theirs: Position | null, delivered: Pending['delivered'], uncertain: boolean): boolean {
+  hasStrayed(theirs: Position | null, delivered: Pending['delivered'], isOurs: boolean): boolean {
     const { health, log, counters } = this.context;
     const standing = standingOf(theirs, delivered);
     if (standing === 'equal') {
@@ -59,7 +61,7 @@ export class EpochGuard {
       health.ready('documents', true);
       return false;
     }
-    if (standing === 'ahead' && uncertain) return false;
+    if (standing === 'ahead' && isOurs) return false;
     if (this.compared === JSON.stringify(theirs)) return false;
     const reason =
       theirs === null
@@ -73,11 +75,16 @@ export class EpochGuard {
     return true;
   }
 
+  /** FASTAAPS acknowledged a changeset: should it stand again where it was compared, it has been put back since. */
+  acknowledged(): void {
+    this.compared = undefined;
+  }
+
   /** FASTAAPS ignored what it should not have: our versions are not above its own. */
   async unexpectedlyIgnored(ignored: number): Promise<void> {
-    const { pool, schema, client: fastaaps, connector, signal } = this.context;
+    const { client: fastaaps, connector, signal } = this.context;
     const theirs = await fastaaps.getPosition(connector.target, { signal });
-    const pending = await readPending(pool, schema);
+    const pending = await this.store.pending();
     await this.compare(`${ignored} documents ignored`, Math.max(pending.epoch, theirs?.epoch ?? 0) + 1);
     this.compared = JSON.stringify(theirs);
   }
@@ -85,35 +92,25 @@ export class EpochGuard {
   /** Whether what is pending can go as it stands. What cannot is marked, and gets new versions by the next projection. */
   async fit(pending: Pending): Promise<boolean> {
     if (pending.unfit > 0) {
-      await withConnection(this.context.pool, async (client) => {
-        await this.acknowledgement.begin(client);
-        await markUnfit(client, this.context.schema);
-        await this.acknowledgement.commit(client);
-      });
+      await this.store.markUnfit();
       this.awaitMarks();
       return false;
     }
     if (this.awaitMarksUntil === undefined) return true;
-    if (pending.forcedMarks > 0 && performance.now() < this.awaitMarksUntil) return false;
+    if (pending.forcedMarks > 0 && this.now() < this.awaitMarksUntil) return false;
     this.awaitMarksUntil = undefined;
     return true;
   }
 
   private async raise(epoch: number): Promise<void> {
-    await withConnection(this.context.pool, async (client) => {
-      await this.acknowledgement.begin(client);
-      await raiseEpoch(client, this.context.schema, epoch);
-      await this.acknowledgement.commit(client);
-    });
+    await this.store.raiseEpoch(epoch);
     this.logRaised(epoch, 'FASTAAPS is ahead of what it acknowledged');
   }
 
   private async compare(why: string, raiseTo: number | null): Promise<void> {
-    const { pool, schema, client: fastaaps, connector, signal, log, health } = this.context;
-    const marked = await withConnection(pool, async (client) => {
-      await loadVersions(client, fastaaps, connector.target, signal);
-      return markDifferences(client, schema, connector, this.acknowledgement, raiseTo);
-    });
+    const { client: fastaaps, connector, signal, log, health } = this.context;
+    const versions = fastaaps.getVersions(connector.target, { signal });
+    const marked = await this.store.markDifferences(versions, raiseTo);
     if (raiseTo !== null) this.logRaised(raiseTo, why);
     log.info({ event: 'documents_compared', why, marked }, 'compared with what FASTAAPS holds');
     if (marked === 0) health.ready('documents', true);
@@ -126,7 +123,7 @@ export class EpochGuard {
   }
 
   private awaitMarks(): void {
-    this.awaitMarksUntil = performance.now() + MARKS_PATIENCE_MS;
+    this.awaitMarksUntil = this.now() + MARKS_PATIENCE_MS;
     this.context.onMarked();
   }
 }

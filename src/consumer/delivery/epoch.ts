@@ -1,8 +1,7 @@
 import type pg from 'pg';
 import type { CompiledConnector } from '../../connector/compiled.ts';
 import { isRootIdSql } from '../../connector/root-id.ts';
-import type { FastaapsClient } from '../../fastaaps/client.ts';
-import type { DocumentVersion, FastaapsTarget, Position } from '../../fastaaps/types.ts';
+import type { DocumentVersion, Position } from '../../fastaaps/types.ts';
 import { quoteIdentifier } from '../../postgres/identifier.ts';
 import { textArray } from '../text-array.ts';
 import type { Acknowledgement } from './acknowledge.ts';
@@ -57,18 +56,13 @@ export async function markUnfit(client: pg.ClientBase, schema: string): Promise<
  * Reads every version that FASTAAPS holds into a temporary table of the connection, `fastaaps_version`, so that the
  * comparison takes no memory here whatever the size.
  */
-export async function loadVersions(
-  client: pg.ClientBase,
-  fastaaps: FastaapsClient,
-  target: FastaapsTarget,
-  signal: AbortSignal,
-): Promise<void> {
+export async function loadVersions(client: pg.ClientBase, versions: AsyncIterable<DocumentVersion>): Promise<void> {
   await client.query(
     `DROP TABLE IF EXISTS pg_temp.fastaaps_version;
      CREATE TEMPORARY TABLE fastaaps_version (id text PRIMARY KEY, epoch integer, version numeric, etag text)`,
   );
   let batch: DocumentVersion[] = [];
-  for await (const version of fastaaps.getVersions(target, { signal })) {
+  for await (const version of versions) {
     batch.push(version);
     if (batch.length < VERSIONS_AT_ONCE) continue;
     await insertVersions(client, batch);

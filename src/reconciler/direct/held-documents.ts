@@ -153,7 +153,7 @@ export class HeldDocuments implements Held {
 
   async #readVersions(ids: readonly string[] | null): Promise<void> {
     const { fastaaps, target, signal } = this.#options;
-    await loadVersions(this.#client, fastaaps, target, signal);
+    await loadVersions(this.#client, fastaaps.getVersions(target, { signal }));
     if (ids !== null) {
       await this.#client.query(
         `DELETE FROM pg_temp.fastaaps_version AS v

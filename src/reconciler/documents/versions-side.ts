@@ -32,7 +32,7 @@ export class VersionsSide implements FastaapsSide {
   }
 
   load(client: pg.ClientBase, signal: AbortSignal): Promise<void> {
-    return loadVersions(client, this.#fastaaps, this.#connector.target, signal);
+    return loadVersions(client, this.#fastaaps.getVersions(this.#connector.target, { signal }));
   }
 
   async of(ids: ReadonlySet<string>): Promise<Map<string, Theirs>> {

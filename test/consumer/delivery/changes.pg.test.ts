@@ -61,6 +61,7 @@ describe('delivery with the adapter changes', () => {
     const rig = startDelivery(bookkeeping, service.url);
     await bookkeeping.commit(documents([1], 'a'));
     await rig.settled();
+    const begun = performance.now();
     for (let commit = 0; commit < 50; commit += 1) {
       await bookkeeping.commit();
       rig.delivery.wake();
@@ -68,7 +69,8 @@ describe('delivery with the adapter changes', () => {
     await rig.settled();
     assert.equal((await rig.client.getPosition(TARGET))?.seq, '51');
     const empty = rig.delivered().filter((line) => line.documents === 0);
-    assert.ok(empty.length >= 1 && empty.length <= 3, `${empty.length} empty changesets`);
+    const most = 3 + (performance.now() - begun) / 1_000;
+    assert.ok(empty.length >= 1 && empty.length <= most, `${empty.length} empty changesets`);
 
     bookkeeping.newHistory();
     await bookkeeping.commit();
