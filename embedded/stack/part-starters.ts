@@ -18,7 +18,6 @@ export interface StackPlan {
   connectorsDir: string;
   traffic: number;
   siiraysBinaries?: string;
-  postgresEnvironment?: Record<string, string>;
   kafkaSettings?: Record<string, string>;
   environment(name: ProcessName): Record<string, string>;
   onChange(change: PartChange): void;
@@ -36,8 +35,7 @@ export function partStarters(plan: StackPlan): Record<PartName, () => Promise<Pa
     const binaries = name === 'siirays' ? plan.siiraysBinaries : undefined;
     const own = { dir: join(dir, name), port: ports[name], password: secrets.superuser };
     const all = { max_connections: '200', ...settings };
-    const env = name === 'postgres' ? plan.postgresEnvironment : undefined;
-    return (await startPostgres({ ...common(name), ...own, settings: all, binaries, env })).part;
+    return (await startPostgres({ ...common(name), ...own, settings: all, binaries })).part;
   };
 
   const pipeline = (name: ProcessName): Promise<Part> => {

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 /** Where Debian's package libfaketime puts it. */
 const LIBRARIES = ['x86_64', 'aarch64'].map((arch) => `/usr/lib/${arch}-linux-gnu/faketime/libfaketimeMT.so.1`);
 
-/** The clock that our processes see, by libfaketime: stepped forward and back while they run. Monotonic clocks stay. */
+/**
+ * The clock that our processes see, by libfaketime: stepped forward and back while they run. Monotonic clocks stay.
+ *
+ * Not the sync server's: libfaketime shows the true time to whatever runs inside a wait (epoll_wait), and PostgreSQL's
+ * time-outs ask for the time in a signal handler there. Seen on 18.4: after a step back, every
+ * idle_in_transaction_session_timeout strikes at once, which a server whose real clock is stepped does not do.
+ */
 export class Clocks {
   readonly #library: string;
   readonly #file: string;
