@@ -8,8 +8,8 @@ const LIBRARIES = ['x86_64', 'aarch64'].map((arch) => `/usr/lib/${arch}-linux-gn
  * The clock that our processes see, by libfaketime: stepped forward and back while they run. Monotonic clocks stay.
  *
  * Not the sync server's: libfaketime shows the true time to whatever runs inside a wait (epoll_wait), and PostgreSQL's
- * time-outs ask for the time in a signal handler there. Seen on 18.4: after a step back, every
- * idle_in_transaction_session_timeout strikes at once, which a server whose real clock is stepped does not do.
+ * time-outs ask for the time in a signal handler there. Seen on 18.4: after a step back, the
+ * idle_in_transaction_session_timeout of every later session strikes too early.
  */
 export class Clocks {
   readonly #library: string;
