@@ -352,4 +352,20 @@ export const PRODUCER: Mutant[] = [
     replace: 'this.#queue.push({ messages: this.#partial.messages, bytes: this.#partial.bytes, ends: null });',
     tests: ['test/producer/outgoing.test.ts'],
   },
+  {
+    name: 'emptied-registry-not-noticed',
+    guard: 'A schema registry that was emptied is noticed.',
+    file: 'src/kafka/registry.ts',
+    find: 'if (gone.length > 0) return gone;',
+    replace: 'if (gone.length === registered.size) return [];',
+    tests: ['test/kafka/registry.test.ts'],
+  },
+  {
+    name: 'restored-registry-not-noticed',
+    guard: 'A schema registry that was restored from an older backup is noticed.',
+    file: 'src/kafka/registry.ts',
+    find: ') === null ? [subject] : [];',
+    replace: ') === undefined ? [subject] : [];',
+    tests: ['test/kafka/registry.test.ts'],
+  },
 ];

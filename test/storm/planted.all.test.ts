@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 
 type Plant = (fastaaps: pg.Client) => Promise<void>;
 
-const ONE = `collection = 'registro' AND db_tag = 'sync' AND id = (SELECT min(id) FROM document WHERE document IS NOT NULL)`;
+const ONE = `db_tag = 'sync' AND id = (SELECT min(id) FROM document WHERE db_tag = 'sync' AND document IS NOT NULL)`;
 
 const PLANTS: Record<string, { plant: Plant; told: RegExp }> = {
   'a wrong document': {
