@@ -7,13 +7,18 @@ import { isCharacterType } from './placed.ts';
 /**
  * What is wrong in a definition when it is held against a database: tables and columns that are not there, fields whose
  * type the column cannot give, joins of unlike columns, look-ups and document ids that are not unique.
+ * @param options.keys whether the catalogue's keys are the primary keys, so that they tell what is unique
  */
-export function checkAgainstCatalog(definition: Definition, catalog: Catalog): Mistake[] {
+export function checkAgainstCatalog(
+  definition: Definition,
+  catalog: Catalog,
+  { keys = true }: { keys?: boolean } = {},
+): Mistake[] {
   const { root } = definition;
-  const check = new CatalogCheck(catalog, definition.source.schema);
+  const check = new CatalogCheck(catalog, definition.source.schema, keys);
   const table = check.table(root.table, ['root', 'table']);
   check.column(table, root.idColumn, ['root', 'id']);
-  if (table && Object.hasOwn(table.types, root.idColumn) && table.key.join() !== root.idColumn) {
+  if (keys && table && Object.hasOwn(table.types, root.idColumn) && table.key.join() !== root.idColumn) {
     check.add(
       ['root', 'id'],
       `${nameOf(table)} may hold several rows of one ${root.idColumn}: expected its primary key`,
@@ -28,10 +33,12 @@ class CatalogCheck {
   readonly mistakes: Mistake[] = [];
   readonly #catalog: Catalog;
   readonly #schema: string;
+  readonly #keys: boolean;
 
-  constructor(catalog: Catalog, schema: string) {
+  constructor(catalog: Catalog, schema: string, keys: boolean) {
     this.#catalog = catalog;
     this.#schema = schema;
+    this.#keys = keys;
   }
 
   add(path: Path, message: string): void {
@@ -71,7 +78,7 @@ class CatalogCheck {
       const table = this.table(lookup.table, at);
       this.#join(lookup.by, tables.get(lookup.from), table, at);
       const joined = lookup.by.map(({ to }) => to);
-      if (table && !(table.key.length > 0 && table.key.every((column) => joined.includes(column)))) {
+      if (this.#keys && table && !(table.key.length > 0 && table.key.every((column) => joined.includes(column)))) {
         this.add(at, `several rows of ${nameOf(table)} may have one ${joined.join(', ')}: expected its primary key`);
       }
       tables.set(lookup.name, table);

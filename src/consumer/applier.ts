@@ -8,10 +8,13 @@ import type { ApplyTarget } from './apply.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { BrokenHistory } from './broken-history.ts';
 import type { Checkpoint, CheckpointStore, Commit, Position } from './checkpoint.ts';
+import { unfitness } from './connector-fit.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 import type { Merge, Step } from './merge.ts';
 import type { Replica } from './replica.ts';
 import { type ConnectorSchemas, collectionName } from './replica-names.ts';
+import { cutAtShape } from './shape-cut.ts';
+import { type ShapeChanged, tableTurned } from './shape-difference.ts';
 import { beginStaging, swapIn } from './snapshot.ts';
 
 /** Events of one batch, about; a larger unit is a batch of its own. */
@@ -69,11 +72,18 @@ export class Applier {
   #looked = Number.NEGATIVE_INFINITY;
   /** The live replica is ahead of the documents. */
   #behindLive: boolean;
+  /** The last unit that was applied, to whichever side. */
+  #at: Commit | null;
+  /** What comes next cannot be applied. */
+  #changed: ShapeChanged | null = null;
+  /** Why the staging copy, complete, is not put in the live one's place; undefined before the first try. */
+  #withheld: string | null | undefined;
 
   constructor(options: ApplierOptions) {
     this.#o = options;
     const { staging, position, projected } = options.checkpoint;
     this.#staging = staging;
+    this.#at = position;
     this.#live = options.isLiveWhole ? (staging ? projected : position) : null;
     this.#behindLive = this.#live !== null && this.#live.seq !== projected?.seq;
   }
@@ -87,6 +97,11 @@ export class Applier {
     return this.#staging?.ended ?? false;
   }
 
+  /** What keeps a complete staging copy from being put in the live one's place; null where nothing does. */
+  get withheld(): string | null {
+    return this.#withheld ?? null;
+  }
+
   /** Age of the newest commit that the live replica holds; 0 where there is none. */
   ageSeconds(nowMs: number): number {
     return this.#live === null ? 0 : Math.max(0, nowMs - this.#live.committedMs) / 1000;
@@ -95,13 +110,19 @@ export class Applier {
   /** Applies the next batch; null where nothing has come. */
   async next(): Promise<Outcome | null> {
     const started = performance.now();
-    const steps = this.#take();
-    if (steps.length === 0) return null;
-    if (steps[0]!.kind === 'snapshot') return this.#snapshot(steps[0]!.record);
+    if (this.#changed) throw this.#changed;
+    const taken = this.#take();
+    if (taken.length === 0) return null;
+    if (taken[0]!.kind === 'snapshot') return this.#snapshot(taken[0]!.record);
+    if (taken[0]!.kind === 'shape') return this.#shape(taken[0]!.record);
+    const { steps, changed } = cutAtShape(taken, (shape) => this.#side.tables.get(shape)?.shape);
+    // The units before are applied: the live replica stands still just before the change.
+    if (changed && steps.length === 0) throw changed;
+    this.#changed = changed;
     const writer = new BatchWriter(this.#o.client, this.#side);
     const batch: Batch = { units: 0, events: 0, end: null };
     add(steps, writer, batch);
-    while (this.#o.merge.isMidUnit) {
+    while (this.#o.merge.isMidUnit && !changed) {
       await writer.flushIfLarge();
       const more = this.#o.merge.takeRest(BATCH_BYTES);
       this.#o.onTaken();
@@ -129,6 +150,14 @@ export class Applier {
    */
   async idle(): Promise<Outcome | null> {
     const { client, schemas, store } = this.#o;
+    if (this.#staging?.ended && this.#withheld === undefined && this.#at) {
+      await client.query('BEGIN');
+      const projected = await this.#swapIfComplete(this.#at);
+      if (projected) await store.project(client, this.#at);
+      await client.query('COMMIT');
+      if (projected) this.#live = this.#at;
+      return { projected };
+    }
     if (this.#live === null || !this.#isDue()) return null;
     if (!this.#behindLive) {
       if (performance.now() - this.#looked < this.#o.projectIntervalMs) return null;
@@ -189,6 +218,7 @@ export class Applier {
 
   #applied({ units, events }: Batch, position: Position, projected: boolean, ms: number): void {
     const { metrics, log } = this.#o;
+    this.#at = position;
     if (this.#staging === null) {
       const { history, seq, lsn, committedMs } = position;
       this.#live = { history, seq, lsn, committedMs };
@@ -211,6 +241,22 @@ export class Applier {
       },
       'batch applied',
     );
+  }
+
+  /** @throws BrokenHistory where a table is told to be another one than that of the side which is being changed */
+  async #shape(record: TransactionRecord): Promise<Outcome> {
+    const { client, connector, store } = this.#o;
+    const ours = new Set(connector.tables.map(collectionName));
+    for (const shape of record.shapes!.filter(({ table }) => ours.has(table))) {
+      const known = this.#side.tables.all().find((table) => collectionName(table.shape) === shape.table);
+      if (known?.shape.fingerprint !== shape.fingerprint) throw tableTurned(shape);
+    }
+    const position = this.#position(record);
+    await client.query('BEGIN');
+    await store.advance(client, position, false);
+    await client.query('COMMIT');
+    this.#applied({ units: 1, events: 0, end: null }, position, false, 0);
+    return { projected: false };
   }
 
   async #snapshot(record: TransactionRecord): Promise<Outcome> {
@@ -266,17 +312,20 @@ export class Applier {
   }
 
   /** Swaps the staging copy in where END has come and every row is whole; gives whether it did. */
-  async #swapIfComplete(position: Position): Promise<boolean> {
+  async #swapIfComplete(position: Commit): Promise<boolean> {
     const { client, connector, schemas, replica, store, log } = this.#o;
     if (!this.#staging?.ended) return false;
     if ((await replica.staging.incomplete.count(client)) > 0) return false;
+    for (const table of connector.tables) {
+      if (!replica.staging.tables.get(table)) await replica.staging.tables.ensure(client, await this.#o.shapeOf(table));
+    }
+    if (this.#isWithheld()) return false;
     const started = performance.now();
     await swapIn(client, {
       connector,
       schemas,
       live: replica.live.tables,
       staging: replica.staging.tables,
-      shapeOf: this.#o.shapeOf,
     });
     await replica.live.incomplete.load(client);
     await replica.staging.incomplete.load(client);
@@ -289,8 +338,24 @@ export class Applier {
       [replica.projection.hash],
     );
     this.#staging = null;
+    this.#withheld = undefined;
     log.info({ event: 'replica_swapped', ms: Math.round(performance.now() - started) }, 'the staging copy is live now');
     return true;
+  }
+
+  /** Whether no documents can be made of the staging copy: then the live one stays as it is. */
+  #isWithheld(): boolean {
+    const { connector, replica, log } = this.#o;
+    const mistakes = unfitness(connector, replica.staging.tables);
+    const told = mistakes.join('; ');
+    if (mistakes.length > 0 && this.#withheld !== told) {
+      log.error(
+        { event: 'connector_unfit', mistakes },
+        `SIIRAyS has no longer what connector ${connector.name} reads, so that its documents stay as they are. Change SIIRAyS back, or the connector's file, and start the consumer again: ${told}`,
+      );
+    }
+    this.#withheld = mistakes.length > 0 ? told : null;
+    return mistakes.length > 0;
   }
 }
 

@@ -11,7 +11,7 @@ export interface Checkpoint {
   /** The commit that the documents correspond to; while a full snapshot is filled in, also the live replica. */
   projected: Commit | null;
   /** A full snapshot that was asked for and has not begun. */
-  request: { id: string; offsets: Map<string, bigint>; reason: string | null } | null;
+  request: { id: string; offsets: Map<string, bigint>; reason: string | null; tables: readonly string[] } | null;
   /** A full snapshot under way. */
   staging: { id: string; ended: boolean; tables: readonly string[] } | null;
   projectionHash: string | null;
@@ -49,6 +49,7 @@ interface Row {
   request_id: string | null;
   request_offsets: Record<string, string> | null;
   request_reason: string | null;
+  request_tables: string[] | null;
   staging_id: string | null;
   staging_ended: boolean;
   staging_tables: string[] | null;
@@ -82,7 +83,7 @@ export class CheckpointStore {
     const { rows } = await client.query<Row>(
       `SELECT history, seq::text, (lsn - '0/0')::text AS lsn, round(extract(epoch FROM committed_at) * 1000)::text AS committed_ms,
          offsets, projected_history, projected_seq::text, (projected_lsn - '0/0')::text AS projected_lsn,
-         round(extract(epoch FROM projected_committed_at) * 1000)::text AS projected_ms, request_id::text, request_offsets, request_reason, staging_id, staging_ended, staging_tables, projection_hash
+         round(extract(epoch FROM projected_committed_at) * 1000)::text AS projected_ms, request_id::text, request_offsets, request_reason, request_tables, staging_id, staging_ended, staging_tables, projection_hash
        FROM ${this.#table}`,
     );
     const row = rows[0]!;
@@ -93,7 +94,12 @@ export class CheckpointStore {
       request:
         row.request_id === null
           ? null
-          : { id: row.request_id, offsets: readOffsets(row.request_offsets!), reason: row.request_reason },
+          : {
+              id: row.request_id,
+              offsets: readOffsets(row.request_offsets!),
+              reason: row.request_reason,
+              tables: row.request_tables ?? [],
+            },
       staging:
         row.staging_id === null
           ? null

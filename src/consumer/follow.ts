@@ -10,12 +10,12 @@ import { Applier } from './applier.ts';
 import { Arrival } from './arrival.ts';
 import { Asking } from './asking.ts';
 import type { Checkpoint, CheckpointStore } from './checkpoint.ts';
+import { unfitness } from './connector-fit.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { Merge } from './merge.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import type { Replica } from './replica.ts';
 import { type ConnectorSchemas, collectionName } from './replica-names.ts';
-import { missingTables } from './snapshot.ts';
 import type { SnapshotSignals } from './snapshot-signals.ts';
 import { groupOf } from './topic-offsets.ts';
 import { startTopicReader } from './topic-reader.ts';
@@ -97,7 +97,7 @@ export async function follow(options: FollowOptions): Promise<void> {
       health.live();
     },
     shapeOf: (table) => registeredShape(options.registry, topics, table),
-    isLiveWhole: missingTables(connector, replica.live.tables).length === 0,
+    isLiveWhole: unfitness(connector, replica.live.tables).length === 0,
     projectIntervalMs: config.projectIntervalMs,
     onRefused: () => options.deadLetters.written(),
     metrics,
@@ -130,7 +130,7 @@ export async function follow(options: FollowOptions): Promise<void> {
     delivery.wake();
     while (!stop.aborted) {
       health.live();
-      health.ready('replica', merge.awaited === null && !applier.isStaging, `frozen until a full snapshot: ${frozen}`);
+      health.ready('replica', merge.awaited === null && !applier.isStaging, frozenBy(applier.withheld, frozen));
       const outcome = (await applier.next()) ?? (await applier.idle());
       if (outcome?.projected) delivery.wake();
       await asking.look();
@@ -145,6 +145,12 @@ export async function follow(options: FollowOptions): Promise<void> {
     ended.abort();
     await Promise.all([delivery.stop(), reader.stop()]);
   }
+}
+
+function frozenBy(withheld: string | null, reason: string): string {
+  return withheld === null
+    ? `frozen until a full snapshot: ${reason}`
+    : `frozen until SIIRAyS has what the connector reads, or the connector's file is another: ${withheld}`;
 }
 
 /** The newest shape that the producer has registered for a table. */

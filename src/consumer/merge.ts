@@ -39,7 +39,9 @@ export type Step =
   /** A unit is complete, its counts are right. Also a unit that has nothing for this connector. */
   | { kind: 'end'; record: TransactionRecord; events: number }
   /** BEGIN or END of a full snapshot of this connector; always handed out alone. */
-  | { kind: 'snapshot'; record: TransactionRecord };
+  | { kind: 'snapshot'; record: TransactionRecord }
+  /** Tables of this connector are no longer what they were; always handed out alone. */
+  | { kind: 'shape'; record: TransactionRecord };
 
 interface Unit {
   record: TransactionRecord;
@@ -164,13 +166,13 @@ export class Merge {
         if (rest) break;
         const next = this.#nextRecord();
         if (next === null) break;
-        if (next.kind === 'snapshot' && next.snapshot?.connector === this.#connector) {
+        if (this.#isOurs(next)) {
           if (steps.length > 0) break;
           this.#passRecord(next);
-          steps.push({ kind: 'snapshot', record: next });
+          steps.push({ kind: next.kind as 'snapshot' | 'shape', record: next });
           break;
         }
-        if (next.kind === 'snapshot') {
+        if (next.kind === 'snapshot' || next.kind === 'shape') {
           this.#passRecord(next);
           steps.push({ kind: 'end', record: next, events: 0 });
           continue;
@@ -234,6 +236,12 @@ export class Merge {
       }
       this.#records.shift();
     }
+  }
+
+  /** Whether it is a record without events that concerns this connector. */
+  #isOurs({ kind, snapshot, shapes }: TransactionRecord): boolean {
+    if (kind === 'shape') return shapes!.some(({ table }) => this.#tableByCollection.has(table));
+    return kind === 'snapshot' && snapshot?.connector === this.#connector;
   }
 
   #passRecord(record: TransactionRecord): void {

@@ -14,6 +14,7 @@ import { migrate } from '../postgres/migrate.ts';
 import { connect, disconnect } from '../postgres/session.ts';
 import { BrokenHistory } from './broken-history.ts';
 import { type Checkpoint, CheckpointStore } from './checkpoint.ts';
+import { unfitness } from './connector-fit.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { follow } from './follow.ts';
@@ -192,12 +193,12 @@ async function freezeReplica(
   topics: readonly string[],
   reason: string,
   staging: boolean,
-  { context: { log }, metrics }: PipelineOptions,
+  { connector, context: { log }, metrics }: PipelineOptions,
 ): Promise<void> {
   const ranges = await readTopicRanges(kafka, topics);
   const offsets = new Map([...ranges].map(([topic, { high }]) => [topic, high]));
   const id = randomUUID();
-  await requestSnapshot(client, store, { id, offsets, reason }, staging);
+  await requestSnapshot(client, store, { id, offsets, reason, tables: connector.tables.map(collectionName) }, staging);
   metrics.frozen.inc();
   log.warn(
     { event: 'replica_frozen', request: id, reason },
@@ -219,18 +220,24 @@ async function startingPoint(
   const reason =
     (await obstacle(request?.offsets ?? offsets)) ??
     (request === null && position === null ? 'there is no replica yet' : null) ??
-    (request === null ? newTables(connector, replica, staging) : null);
+    newTables(connector, replica, checkpoint);
   if (reason === null) return checkpoint;
   await freeze(reason, staging !== null);
   return store.read(client);
 }
 
-/** A connector that reads more tables than before needs them from the beginning. */
-function newTables(connector: CompiledConnector, replica: Replica, staging: Checkpoint['staging']): string | null {
-  const missing = staging
-    ? connector.tables.map(collectionName).filter((name) => !staging.tables.includes(name))
-    : missingTables(connector, replica.live.tables);
-  return missing.length === 0 ? null : `the connector reads tables that the replica lacks: ${missing.join(', ')}`;
+/** A connector that reads more than before needs that from the beginning. */
+function newTables(connector: CompiledConnector, { live }: Replica, { request, staging }: Checkpoint): string | null {
+  const wanted = connector.tables.map(collectionName);
+  const coming = request?.tables ?? staging?.tables;
+  const lacking = coming
+    ? wanted.filter((name) => !coming.includes(name))
+    : [...missingTables(connector, live.tables), ...unfitness(connector, live.tables)];
+  // A table that it reads no longer may be one that does not come.
+  const awaited = request?.tables ?? (staging?.ended === false ? staging.tables : []);
+  const needless = awaited.filter((name) => !wanted.includes(name));
+  if (lacking.length > 0) return `the connector reads what the replica lacks: ${lacking.join(', ')}`;
+  return needless.length > 0 ? `the connector no longer reads ${needless.join(', ')}` : null;
 }
 
 /** Marks every document where the connector's projection is another than the one that made them. */
@@ -241,7 +248,7 @@ async function projectAnew(
   { live, projection }: Replica,
   checkpoint: Checkpoint,
 ): Promise<void> {
-  if (missingTables(connector, live.tables).length > 0 || checkpoint.projectionHash === projection.hash) return;
+  if (unfitness(connector, live.tables).length > 0 || checkpoint.projectionHash === projection.hash) return;
   await client.query('BEGIN');
   for (const sql of live.tables.indexes(connector)) await client.query(sql);
   await projection.markAll(client);

@@ -1,6 +1,5 @@
 import type pg from 'pg';
-import type { CompiledConnector, TableRef } from '../connector/compiled.ts';
-import type { TableShape } from '../kafka/change-event.ts';
+import type { CompiledConnector } from '../connector/compiled.ts';
 import { quoteIdentifier } from '../postgres/identifier.ts';
 import { BrokenHistory } from './broken-history.ts';
 import { type CheckpointStore, writeOffsets } from './checkpoint.ts';
@@ -19,14 +18,14 @@ const BACK_TO_LIVE = `, history = projected_history, seq = projected_seq, lsn = 
 export async function requestSnapshot(
   client: pg.ClientBase,
   checkpoint: CheckpointStore,
-  request: { id: string; offsets: ReadonlyMap<string, bigint>; reason: string },
+  request: { id: string; offsets: ReadonlyMap<string, bigint>; reason: string; tables: readonly string[] },
   staging: boolean,
 ): Promise<void> {
   await checkpoint.update(
     client,
-    `request_id = $2, request_offsets = $3, request_reason = $4, requested_at = now(),
+    `request_id = $2, request_offsets = $3, request_reason = $4, request_tables = $5, requested_at = now(),
      staging_id = NULL, staging_begun_at = NULL, staging_ended = false${staging ? BACK_TO_LIVE : ''}`,
-    [request.id, writeOffsets(request.offsets), request.reason],
+    [request.id, writeOffsets(request.offsets), request.reason, request.tables],
   );
 }
 
@@ -50,8 +49,6 @@ export interface SwapOptions {
   schemas: ConnectorSchemas;
   live: ReplicaTables;
   staging: ReplicaTables;
-  /** The shape of a table of which no event came, because it is empty. */
-  shapeOf(table: TableRef): Promise<TableShape>;
 }
 
 /**
@@ -62,9 +59,6 @@ export interface SwapOptions {
 export async function swapIn(client: pg.ClientBase, options: SwapOptions): Promise<void> {
   const { connector, schemas, live, staging } = options;
   const sync = quoteIdentifier(schemas.sync);
-  for (const table of connector.tables) {
-    if (!staging.get(table)) await staging.ensure(client, await options.shapeOf(table));
-  }
   for (const table of staging.all()) await assertCounts(client, table);
   for (const sql of staging.indexes(connector)) await client.query(sql);
   for (const table of staging.all()) await client.query(`ANALYZE ${table.relation}`);

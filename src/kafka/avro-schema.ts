@@ -55,9 +55,13 @@ export interface TableSchemas {
   value: string;
 }
 
-/** A shape's fingerprint: SHA-256 over all of it, the first 16 hexadecimal digits. */
-export function fingerprintOf(shape: Omit<TableShape, 'fingerprint'>): string {
+/**
+ * A shape's fingerprint: SHA-256 over all of it, the first 16 hexadecimal digits.
+ * @param era counts how often the table's rows may have changed without events: then what was held of them is over
+ */
+export function fingerprintOf(shape: Omit<TableShape, 'fingerprint'>, era = 0): string {
   const content = [shape.schema, shape.table, shape.columns.map((c) => [c.name, c.type]), shape.key];
+  if (era > 0) content.push([era]);
   return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
 }
 

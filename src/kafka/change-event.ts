@@ -20,7 +20,7 @@ export interface TableShape {
   columns: ColumnShape[];
   /** Places in `columns` of the row's identity; empty where the table has none and the whole row identifies it. */
   key: number[];
-  /** Differs whenever anything above differs. */
+  /** Differs whenever anything above differs, and after rows may have changed without events. */
   fingerprint: string;
 }
 

@@ -18,9 +18,10 @@ export interface SchemaSource {
 export interface SchemaSink {
   /**
    * Registers a schema under a subject and gives its id: the same one where it is registered already.
-   * Evolution is BACKWARD: a schema that cannot read what the last one wrote is refused with an error.
+   * Evolution is BACKWARD. A schema that cannot read what the last one wrote, as after a change of a column's type, is a
+   * new version all the same, since SIIRAyS will not be stopped by us; `onIncompatible` hears of it.
    */
-  register(subject: string, schema: string): Promise<number>;
+  register(subject: string, schema: string, onIncompatible?: () => void): Promise<number>;
   /**
    * Subjects of this client's registrations that the registry does not hold any more: it was emptied, or restored from a
    * backup. @throws where it cannot be reached
@@ -84,16 +85,30 @@ export function createRegistry(
   }
 
   /** What the library does right after it has registered a subject's first schema, if nothing ends it in between. */
-  async function setCompatibility(subject: string): Promise<void> {
-    const path = `/config/${encodeURIComponent(subject)}`;
+  async function setCompatibility(subject: string, compatibility: 'BACKWARD' | 'NONE' = 'BACKWARD'): Promise<void> {
+    await send('PUT', `/config/${encodeURIComponent(subject)}`, { compatibility });
+  }
+
+  async function send(method: 'PUT' | 'POST', path: string, body: object): Promise<unknown> {
     const response = await request(`${config.url}${path}`, {
-      ...{ method: 'PUT', dispatcher: agent, headers: { ...headers, 'content-type': 'application/json' } },
-      body: JSON.stringify({ compatibility: 'BACKWARD' }),
+      ...{ method, dispatcher: agent, headers: { ...headers, 'content-type': 'application/json' } },
+      body: JSON.stringify(body),
     });
     const text = await response.body.text();
     if (response.statusCode !== 200) {
-      throw new Error(`the schema registry answered ${response.statusCode} to PUT ${path}: ${text}`);
+      throw new Error(`the schema registry answered ${response.statusCode} to ${method} ${path}: ${text}`);
     }
+    return JSON.parse(text);
+  }
+
+  /** Whoever is ended in between leaves NONE behind, which the next registration sets right: see `isUnset`. */
+  async function registerIncompatible(subject: string, schema: string): Promise<number> {
+    await setCompatibility(subject, 'NONE');
+    const { id } = (await send('POST', `/subjects/${encodeURIComponent(subject)}/versions`, { schema })) as {
+      id: number;
+    };
+    await setCompatibility(subject);
+    return id;
   }
 
   /** The last id of each subject that was registered here. */
@@ -113,7 +128,7 @@ export function createRegistry(
         `the schema registry does not hold schema ${id} of ${subject}: was it emptied? A producer that runs notices that and registers it again`,
       );
     },
-    async register(subject, schema) {
+    async register(subject, schema, onIncompatible) {
       const avro = { type: 'AVRO', schema } as unknown as Parameters<SchemaRegistry['register']>[0];
       for (let tries = 1; ; tries++) {
         try {
@@ -121,6 +136,12 @@ export function createRegistry(
           registered.set(subject, id);
           return id;
         } catch (error) {
+          if (isIncompatible(error)) {
+            const id = await registerIncompatible(subject, schema);
+            registered.set(subject, id);
+            onIncompatible?.();
+            return id;
+          }
           if (tries === REGISTER_TRIES) throw error;
           if (isUnset(error)) await setCompatibility(subject);
           else if (!isTimeout(error)) throw error;
@@ -150,6 +171,11 @@ function isUnset(error: unknown): boolean {
     error.name === 'ConfluentSchemaRegistryCompatibilityError' &&
     error.message.includes('!= NONE')
   );
+}
+
+/** What a registry answers to a schema that breaks its subject's rule (Confluent's API, "POST /subjects/…/versions"). */
+function isIncompatible(error: unknown): boolean {
+  return error instanceof Error && (error as { status?: number }).status === 409;
 }
 
 /** The library has no name for it. */

@@ -6,8 +6,11 @@ export interface TransactionRecord {
   history: number;
   /** Decimal. BEGIN and END of a transaction share it; those of a snapshot have one each. */
   seq: string;
-  /** stream: a SIIRAyS transaction; chunk: rows read again; snapshot: the bounds of a whole re-read. */
-  kind: 'stream' | 'chunk' | 'snapshot';
+  /**
+   * stream: a SIIRAyS transaction; chunk: rows read again; snapshot: the bounds of a whole re-read; shape: tables are no
+   * longer what they were.
+   */
+  kind: 'stream' | 'chunk' | 'snapshot' | 'shape';
   id: string;
   /** Events of the transaction, in END only. */
   eventCount: number | null;
@@ -17,6 +20,14 @@ export interface TransactionRecord {
   /** LSN just behind the commit, decimal. */
   endLsn: string;
   snapshot: { requestId: string; connector: string; tables: string[] } | null;
+  /** Of kind shape: the tables with their shape's fingerprint of now; null: it is published no more. */
+  shapes?: readonly TableFingerprint[];
+}
+
+export interface TableFingerprint {
+  /** `schema.table` */
+  table: string;
+  fingerprint: string | null;
 }
 
 /** 64-bit integers as decimal text: avsc itself refuses what a JavaScript number cannot hold. */
@@ -125,16 +136,26 @@ export function encodeTransactionRecord(
     seq: record.seq,
     kind: record.kind,
     end_lsn: record.endLsn,
-    snapshot: record.snapshot && {
-      request_id: record.snapshot.requestId,
-      connector: record.snapshot.connector,
-      tables: record.snapshot.tables,
-    },
+    snapshot: snapshotOnWire(record),
   };
   return {
     key: framed(ids.key, keyType.toBuffer({ id: record.id })),
     value: framed(ids.value, valueType.toBuffer(wire)),
   };
+}
+
+/** The schema stays as it is, so that older records can be read: shapes stand in the place of a snapshot's tables. */
+function snapshotOnWire({ snapshot, shapes }: TransactionRecord): Wire['snapshot'] {
+  if (shapes) {
+    const tables = shapes.map(({ table, fingerprint }) => `${fingerprint ?? ''} ${table}`);
+    return { request_id: '', connector: '', tables };
+  }
+  return snapshot && { request_id: snapshot.requestId, connector: snapshot.connector, tables: snapshot.tables };
+}
+
+function shapeOnWire(text: string): TableFingerprint {
+  const space = text.indexOf(' ');
+  return { table: text.slice(space + 1), fingerprint: text.slice(0, space) || null };
 }
 
 function framed(id: number, body: Buffer): Buffer {
@@ -158,10 +179,12 @@ export function decodeTransactionRecord(value: Buffer): TransactionRecord {
       null,
     tsMs: Number(wire.ts_ms),
     endLsn: wire.end_lsn,
-    snapshot: wire.snapshot && {
-      requestId: wire.snapshot.request_id,
-      connector: wire.snapshot.connector,
-      tables: wire.snapshot.tables,
-    },
+    ...(wire.kind === 'shape'
+      ? { snapshot: null, shapes: wire.snapshot!.tables.map(shapeOnWire) }
+      : { snapshot: snapshotOf(wire.snapshot) }),
   };
+}
+
+function snapshotOf(wire: Wire['snapshot']): TransactionRecord['snapshot'] {
+  return wire && { requestId: wire.request_id, connector: wire.connector, tables: wire.tables };
 }

@@ -67,7 +67,7 @@ export class Accepting {
     const { stream, log, limit, onAccepted } = this.#options;
     const { position } = stream;
     const known = new Set([...position.accepted, ...position.requests.map((request) => request.id)]);
-    const requests = [...position.requests];
+    let requests = [...position.requests];
     const fresh: PendingRequest[] = [];
     let bytes = JSON.stringify(requests).length;
     let next = position.signal_offset;
@@ -77,7 +77,7 @@ export class Accepting {
         bytes += Buffer.byteLength(JSON.stringify(request));
         if (bytes > limit && requests.length > 0) break;
         known.add(request.id);
-        requests.push(request);
+        requests = [...requests.filter((other) => !isSuperseded(other, request)), request];
         fresh.push(request);
       }
       next = String(BigInt(first.offset) + 1n);
@@ -101,6 +101,11 @@ export class Accepting {
     if (full) this.#reader.pause();
     else this.#reader.resume();
   }
+}
+
+/** A connector waits for the newest snapshot that it asked for; one of fewer or other tables may never be served. */
+function isSuperseded(older: PendingRequest, newer: PendingRequest): boolean {
+  return older.kind === 'snapshot' && newer.kind === 'snapshot' && older.connector === newer.connector;
 }
 
 function pending(signal: Signal): PendingRequest {

@@ -1,5 +1,5 @@
 import type { Message } from 'kafkajs';
-import type { Op } from '../kafka/change-event.ts';
+import type { Op, TableShape } from '../kafka/change-event.ts';
 import type { TransactionContext } from '../kafka/envelope-encoder.ts';
 import type { Topics } from '../kafka/topics.ts';
 import { encodeTransactionRecord, type TransactionRecord } from '../kafka/transaction-record.ts';
@@ -12,6 +12,7 @@ import { type PgoutputMessage, parsePgoutput, type RelationMessage } from './pgo
 import type { FoundBroken, PendingRequest, Position } from './position.ts';
 import type { PublicationStart } from './publication-start.ts';
 import type { TableWriter } from './table-encoders.ts';
+import type { TableEras } from './table-eras.ts';
 
 export interface ChangeStreamOptions {
   outgoing: Outgoing;
@@ -22,11 +23,23 @@ export interface ChangeStreamOptions {
   startedAt: Lsn;
   /** What it has noted goes into each position. */
   publicationStart: PublicationStart;
+  /** Likewise. */
+  eras: TableEras;
   /** Schema ids of the transaction topic. */
   transactionIds: { key: number; value: number };
   /** The writer of a relation, where it is known at once. */
   known(relation: RelationMessage): TableWriter | undefined;
   now(): number;
+}
+
+/** A table whose rows may have changed without events. */
+export interface TurnedTable {
+  /** `schema.table` */
+  name: string;
+  /** Null where it is published no more. */
+  oid: number | null;
+  /** Of the table as it is now. */
+  writer: TableWriter | null;
 }
 
 /** The history is broken in a way that only the stream itself shows. */
@@ -224,6 +237,38 @@ export class ChangeStream {
     this.#end({ ...this.#position, seq, requests });
   }
 
+  /**
+   * Tells that tables are no longer what they were; from here on their events say so, too. Where the stream is behind a
+   * change of the columns it describes them itself when it comes there. Between transactions only.
+   */
+  turn(turned: readonly TurnedTable[]): void {
+    for (const { oid, writer } of turned) {
+      if (oid === null || !writer) continue;
+      const current = this.#relations.get(oid);
+      if (current && sameColumns(current.encoder.shape, writer.encoder.shape)) this.#relations.set(oid, writer);
+      for (const chunk of this.#chunks) {
+        if (chunk.table === writer.name) chunk.describe(writer.encoder.shape.fingerprint);
+      }
+    }
+    const seq = this.#position.seq + 1n;
+    this.#record({
+      status: 'END',
+      seq: String(seq),
+      kind: 'shape',
+      id: `shape:${this.#position.history}:${seq}`,
+      eventCount: null,
+      dataCollections: null,
+      tsMs: this.#options.now(),
+      endLsn: String(this.#position.end_lsn),
+      snapshot: null,
+      shapes: turned.map(({ name, writer }) => ({
+        table: name,
+        fingerprint: writer?.encoder.shape.fingerprint ?? null,
+      })),
+    });
+    this.#end({ ...this.#position, seq });
+  }
+
   #begin({ commitLsn, commitMs, xid }: Extract<PgoutputMessage, { tag: 'begin' }>): void {
     const skipped = commitLsn < this.#resumedAt;
     if (!skipped) this.#checkContinuity();
@@ -341,7 +386,8 @@ export class ChangeStream {
 
   #end(position: Position): void {
     const published = this.#options.publicationStart.noted;
-    this.#position = { ...position, unseen: this.delivered.list(), published };
+    const eras = this.#options.eras.noted;
+    this.#position = { ...position, unseen: this.delivered.list(), published, eras };
     this.#written = position.end_lsn;
     this.#outgoing.end(this.#position);
   }
@@ -372,4 +418,8 @@ export class ChangeStream {
 function named(last: Position['last']): string {
   if (!last) return 'none';
   return `${last.txId} at ${formatLsn(last.commit_lsn)} of ${new Date(last.commit_ts).toISOString()}`;
+}
+
+function sameColumns(one: TableShape, other: TableShape): boolean {
+  return JSON.stringify([one.columns, one.key]) === JSON.stringify([other.columns, other.key]);
 }

@@ -5,6 +5,8 @@ import { quoteIdentifier, quoteLiteral, quoteRelation } from '../postgres/identi
 export interface SourceProblem {
   what: string;
   cure: string;
+  /** It concerns one table: what others need goes on without it. */
+  ofTable?: boolean;
 }
 
 /** What a connector needs of a table. */
@@ -99,7 +101,8 @@ export async function checkSource(
   const problems = [...serverProblems(server, names, publishable)];
   rows.forEach((row) => {
     const wanted = needed.find((table) => table.schema === row.schema && table.table === row.table)!;
-    problems.push(...tableProblems(row, wanted, server, names.publication));
+    const found = [...tableProblems(row, wanted, server, names.publication)];
+    problems.push(...found.map((problem) => ({ ...problem, ofTable: true })));
   });
   return problems;
 }

@@ -8,6 +8,7 @@ import type { ChunkRead } from './chunk.ts';
 import { readFollowing, readKeys, readWhole } from './chunk-rows.ts';
 import { nextXid, type PublicationStart } from './publication-start.ts';
 import { type CatalogTable, readCatalog, shapeOfCatalog } from './table-catalog.ts';
+import { nameOf, type TableEras } from './table-eras.ts';
 import { parseXidSnapshot, type XidSnapshot } from './xid-snapshot.ts';
 
 /** Which rows of a table are read. */
@@ -36,6 +37,7 @@ export interface ChunkReaderOptions {
   url: string;
   publication: string;
   publicationStart: PublicationStart;
+  eras: TableEras;
   lockTimeoutMs: number;
   chunkRows: number;
   chunkBytes: number;
@@ -46,6 +48,9 @@ export class TableNotPublished extends Error {}
 
 /** The table was published while transactions were open that may have written to it before. */
 export class TableTooNew extends Error {}
+
+/** The table is in another era than the stream has come to. */
+export class TableTurned extends Error {}
 
 /** The keys that were asked for do not fit the table. */
 export class UnfitKeys extends Error {}
@@ -71,10 +76,10 @@ export class ChunkReader {
   /**
    * One chunk. The lock (on the partitions too) is taken before the snapshot: a rewriting ALTER TABLE in between would
    * show an empty table. The barrier is read last, so that every commit that the snapshot sees lies below it.
-   * @throws TableNotPublished; TableTooNew; UnfitKeys; PostgreSQL's 55P03 where the lock was not to be had in time
+   * @throws TableNotPublished; TableTooNew; TableTurned; UnfitKeys; PostgreSQL's 55P03 where the lock was not to be had in time
    */
   async read(schema: string, table: string, range: Range): Promise<ReadResult> {
-    const { publication, publicationStart, lockTimeoutMs } = this.#options;
+    const { publication, publicationStart, eras, lockTimeoutMs } = this.#options;
     const client = await this.#connected();
     try {
       await client.query(
@@ -88,7 +93,8 @@ export class ChunkReader {
       if (!publicationStart.reached(described.oid, snapshot.xmin)) {
         throw new TableTooNew(`transactions that are older than the publication of ${schema}.${table} are still open`);
       }
-      const shape = shapeOfCatalog(described);
+      if (!eras.isSame(described)) throw new TableTurned(`${schema}.${table} has just been changed in SIIRAyS`);
+      const shape = shapeOfCatalog(described, eras.of(nameOf(described)));
       const found = await this.#rows(client, described, shape, range);
       const { rows: last } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
       await client.query('COMMIT');

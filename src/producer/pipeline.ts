@@ -22,6 +22,8 @@ import { SnapshotRunner } from './snapshot-runner.ts';
 import { connectSource, ensureSlot, identifySource, slotPosition } from './source-session.ts';
 import { Streaming } from './streaming.ts';
 import { TableEncoders } from './table-encoders.ts';
+import { TableEras } from './table-eras.ts';
+import { TableWatch } from './table-watch.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
 export interface PipelineOptions {
@@ -32,6 +34,8 @@ export interface PipelineOptions {
   version: string;
   /** What an earlier stream has found out: that history is not gone on with. */
   foundBroken: FoundBroken | null;
+  /** `schema.table` of those whose changes are looked for; all published ones where it is not given. */
+  tables?: ReadonlySet<string>;
   /** Called once the stream flows. */
   onReady(): void;
   /** Called while another producer holds the slot. */
@@ -44,6 +48,8 @@ const SLOT_RETRY_MS = 200;
 const SLOT_IN_USE = '55006';
 /** How often the server hears where we are. */
 const CONFIRM_MS = 500;
+/** How often SIIRAyS's catalogue is looked at for changed tables. */
+const LOOK_MS = 1_000;
 const POSITION_READ_MS = 30_000;
 /** How long each part is waited for at the end. */
 const CLOSE_MS = 1_500;
@@ -82,9 +88,17 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       value: await registry.register(`${topics.transaction}-value`, JSON.stringify(TRANSACTION_SCHEMA)),
     };
     const known = new Set<string>();
+    const eras = new TableEras();
     const encoders = new TableEncoders({
       registry,
       topics,
+      eras,
+      isTracked: (name) => options.tables?.has(name) ?? true,
+      onIncompatible: (topic) =>
+        log.warn(
+          { event: 'schema_incompatible', topic },
+          `the newest schema of ${topic} cannot read what was written before: its readers must read by each message's own schema`,
+        ),
       publication: config.siirays.publication,
       source: { version: options.version, name: config.kafka.topicPrefix, db: catalogue.database ?? '' },
       ensureTopic: async (topic) => {
@@ -140,6 +154,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       'the stream goes on from here',
     );
 
+    eras.restore(position.eras);
     const publicationStart = new PublicationStart(position.published);
     publicationStart.note(
       published.map((table) => table.oid),
@@ -149,6 +164,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     const { stream, feed, writing } = streaming.begin({
       topics,
       publicationStart,
+      eras,
       transactionIds,
       known: (relation) => encoders.known(relation),
       resolve: (relation) => encoders.resolve(catalogue, relation),
@@ -167,6 +183,7 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       url: config.siirays.readUrl,
       publication: config.siirays.publication,
       publicationStart,
+      eras,
       lockTimeoutMs: config.snapshot.lockTimeoutMs,
       chunkRows: config.snapshot.chunkRows,
       chunkBytes: config.snapshot.chunkBytes,
@@ -213,6 +230,30 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
     await accepting.follow(kafka, topics.signal);
     requested.set();
     options.onReady();
+
+    const watch = new TableWatch({
+      client: catalogue,
+      encoders,
+      eras,
+      stream,
+      log,
+      between: (when, act) => feed.between(when, act),
+      onTurned: () => writer.wake(),
+    });
+    let watching = false;
+    const watchTables = (): void => {
+      if (watching) return;
+      watching = true;
+      watch
+        .look()
+        .catch(fail)
+        .finally(() => {
+          watching = false;
+        });
+    };
+    watchTables();
+    const watchTimer = setInterval(watchTables, LOOK_MS);
+    closing.unshift(async () => clearInterval(watchTimer));
 
     let looking = false;
     const timer = setInterval(() => {

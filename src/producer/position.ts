@@ -41,6 +41,8 @@ const positionSchema = z.object({
   unseen: z.array(z.number().int()).default([]),
   /** From which transaction id on each published table may be read, by its oid: see PublicationStart. */
   published: z.record(z.string(), z.string().regex(/^\d+$/)).default({}),
+  /** The connectors' tables as they were last noted, by name: see TableEras. */
+  eras: z.record(z.string(), z.string()).default({}),
 });
 
 /** What is in Kafka of SIIRAyS's history: everything whose commit ends at or below `end_lsn`, exclusively. */
@@ -119,5 +121,6 @@ export function newHistory(source: SourceIdentity, previous: Position | null): P
     requests: [],
     unseen: [],
     published: {},
+    eras: {},
   };
 }

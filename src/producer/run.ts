@@ -14,7 +14,8 @@ import { checkSource, type NeededTable, SourceNotReady } from './check-source.ts
 import { runPipeline } from './pipeline.ts';
 import type { FoundBroken } from './position.ts';
 import { createProducerMetrics } from './producer-metrics.ts';
-import { connectSource } from './source-session.ts';
+import { connectSource, hasSlot } from './source-session.ts';
+import { nameOf } from './table-eras.ts';
 
 /** A pipeline that ran for so long counts as well: its end is retried at once. */
 const STABLE_MS = 30_000;
@@ -39,7 +40,7 @@ export async function runProducer(
     while (!signal.aborted) {
       const started = performance.now();
       try {
-        await checkReady(config, needed);
+        await checkReady(config, needed, log);
         await runPipeline({
           config,
           kafka: createKafka(config.kafka, log),
@@ -47,6 +48,7 @@ export async function runProducer(
           metrics: producerMetrics,
           version,
           foundBroken,
+          tables: new Set(needed.map(nameOf)),
           onReady: () => health.ready('producer', true),
           onStandby: () => health.ready('producer', false, 'standing by: another producer holds the slot'),
           signal,
@@ -83,11 +85,19 @@ function tell(
   }
 }
 
-async function checkReady(config: ProducerConfig, needed: readonly NeededTable[]): Promise<void> {
+/**
+ * Before the first start everything must be there. Later a table that is missing or not published holds up only the
+ * connectors that read it, while SIIRAyS's log would be kept for all.
+ * @throws SourceNotReady
+ */
+async function checkReady(config: ProducerConfig, needed: readonly NeededTable[], log: Logger): Promise<void> {
   const client = await connectSource(config.siirays.url);
   try {
     const problems = await checkSource(client, config.siirays, needed);
-    if (problems.length > 0) throw new SourceNotReady(problems);
+    if (problems.length === 0) return;
+    const told = new SourceNotReady(problems);
+    if (problems.some(({ ofTable }) => !ofTable) || !(await hasSlot(client, config.siirays.slot))) throw told;
+    log.error({ event: 'source_lacks_tables', problems }, told.message);
   } finally {
     await disconnect(client);
   }

@@ -9,6 +9,7 @@ import {
   type ReadResult,
   TableNotPublished,
   TableTooNew,
+  TableTurned,
   UnfitKeys,
 } from './chunk-reader.ts';
 import type { PendingRequest } from './position.ts';
@@ -43,6 +44,8 @@ const KEYS_AT_ONCE = 500;
 
 /** The request cannot be served now, and another one waits that perhaps can. */
 class Postponed extends Error {}
+/** The request is not the first one any more: a newer one has taken its place. */
+class Superseded extends Error {}
 /** The request can never be served. */
 class Refused extends Error {}
 
@@ -70,12 +73,16 @@ export class SnapshotRunner {
         log.info({ event: 'request_served', request: id, kind, ms }, 'rows read again');
       } catch (error) {
         if (error instanceof Postponed) {
-          await this.#reorder(this.#withOtherFirst());
+          await this.#reorder(() => this.#withOtherFirst());
+          continue;
+        }
+        if (error instanceof Superseded) {
+          log.info({ event: 'request_superseded', request: id, kind }, 'a newer request takes its place');
           continue;
         }
         if (!(error instanceof Refused)) throw error;
         log.error({ event: 'request_refused', request: id, kind, reason: error.message }, 'a request is dropped');
-        await this.#reorder(this.#queue(null));
+        await this.#reorder(() => this.#queue(request, null));
       }
       onServed();
     }
@@ -85,10 +92,14 @@ export class SnapshotRunner {
     return this.#options.stream.position.requests[0];
   }
 
-  /** The queue with its first request changed, or without it. */
-  #queue(change: Partial<PendingRequest> | null): PendingRequest[] {
+  /**
+   * The queue with its first request changed, or without it.
+   * @throws Superseded where that is not the one that is being served
+   */
+  #queue({ id }: PendingRequest, change: Partial<PendingRequest> | null): PendingRequest[] {
     const [first, ...rest] = this.#options.stream.position.requests;
-    return change ? [{ ...first!, ...change }, ...rest] : rest;
+    if (first?.id !== id) throw new Superseded();
+    return change ? [{ ...first, ...change }, ...rest] : rest;
   }
 
   /** A request that may go before the first one: not a snapshot of the same connector, whose order matters. */
@@ -103,11 +114,11 @@ export class SnapshotRunner {
     return other ? [other, ...requests.filter((request) => request !== other)] : requests;
   }
 
-  async #reorder(requests: PendingRequest[]): Promise<void> {
+  async #reorder(requests: () => PendingRequest[]): Promise<void> {
     const { stream, between } = this.#options;
     await between(
       () => true,
-      () => stream.update({ requests }, true),
+      () => stream.update({ requests: requests() }, true),
     );
   }
 
@@ -116,27 +127,27 @@ export class SnapshotRunner {
     if (!request.begun) {
       await between(
         () => true,
-        () => stream.publishSnapshotBound('BEGIN', request, this.#queue({ begun: true })),
+        () => stream.publishSnapshotBound('BEGIN', request, this.#queue(request, { begun: true })),
       );
     }
     for (let table = request.table; table < request.tables.length; table++) {
-      await this.#table(request.tables[table]!, table, table === request.table ? request : null);
+      await this.#table(request, table);
     }
     await between(
       () => true,
-      () => stream.publishSnapshotBound('END', this.#first()!, this.#queue(null)),
+      () => stream.publishSnapshotBound('END', request, this.#queue(request, null)),
     );
   }
 
-  async #table(name: string, place: number, from: PendingRequest | null): Promise<void> {
-    let after = from?.after ?? null;
-    let shape = from?.shape ?? null;
+  async #table(request: PendingRequest, place: number): Promise<void> {
+    const name = request.tables[place]!;
+    let [after, shape] = place === request.table ? [request.after, request.shape] : [null, null];
     for (let complete = false; !complete; ) {
-      complete = await this.#chunk(name, { kind: 'following', after, shape }, (result) => {
+      complete = await this.#chunk(request, name, { kind: 'following', after, shape }, (result) => {
         const first = this.#first()!;
         after = result.lastKey;
         shape = result.shape.fingerprint;
-        return this.#queue({
+        return this.#queue(request, {
           table: result.complete ? place + 1 : place,
           after: result.complete ? null : after,
           shape: result.complete ? null : shape,
@@ -150,16 +161,21 @@ export class SnapshotRunner {
   async #rows(request: PendingRequest): Promise<void> {
     for (let left = request.keys ?? []; left.length > 0; ) {
       const keys = left.slice(0, KEYS_AT_ONCE);
-      await this.#chunk(request.tables[0]!, { kind: 'keys', keys }, (result) => {
+      await this.#chunk(request, request.tables[0]!, { kind: 'keys', keys }, (result) => {
         // A table without a key comes whole, whichever of its rows were asked for.
         left = result.shape.key.length > 0 ? left.slice(KEYS_AT_ONCE) : [];
-        return this.#queue(left.length > 0 ? { keys: left } : null);
+        return this.#queue(request, left.length > 0 ? { keys: left } : null);
       });
     }
   }
 
   /** Reads and publishes one chunk, as often as it takes; returns whether the table's end was reached. */
-  async #chunk(name: string, range: Range, requests: (result: ReadResult) => PendingRequest[]): Promise<boolean> {
+  async #chunk(
+    request: PendingRequest,
+    name: string,
+    range: Range,
+    requests: (result: ReadResult) => PendingRequest[],
+  ): Promise<boolean> {
     const { stream, encoders, log, between, room, logLimit, signal } = this.#options;
     for (let wait = AGAIN_MS; ; wait = Math.min(RETRY_MS, 2 * wait)) {
       signal.throwIfAborted();
@@ -170,6 +186,7 @@ export class SnapshotRunner {
         const result = await this.#read(name, range);
         if (result === null) {
           await sleep(RETRY_MS, signal);
+          if (this.#first()?.id !== request.id) throw new Superseded();
           if (this.#other()) throw new Postponed();
           continue;
         }
@@ -222,7 +239,8 @@ export class SnapshotRunner {
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       const missing = error instanceof TableNotPublished || code === '42P01' || code === '3F000';
-      const retried = missing || error instanceof TableTooNew || (code !== undefined && RETRIED.has(code));
+      const unready = error instanceof TableTooNew || error instanceof TableTurned;
+      const retried = missing || unready || (code !== undefined && RETRIED.has(code));
       const unfit = error instanceof UnfitKeys || code?.startsWith('22') === true;
       if (range.kind === 'keys' && (missing || unfit)) throw new Refused(message, { cause: error });
       if (!retried) throw error;

@@ -14,13 +14,17 @@ export function connectSource(url: string): Promise<pg.Client> {
   });
 }
 
+export async function hasSlot(client: pg.ClientBase, slot: string): Promise<boolean> {
+  const { rowCount } = await client.query('SELECT 1 FROM pg_replication_slots WHERE slot_name = $1', [slot]);
+  return rowCount === 1;
+}
+
 /**
  * Makes the slot where there is none. It exists before the first row is read, so that nothing falls between.
  * @returns whether it was made now
  */
 export async function ensureSlot(client: pg.ClientBase, slot: string): Promise<boolean> {
-  const { rowCount } = await client.query('SELECT 1 FROM pg_replication_slots WHERE slot_name = $1', [slot]);
-  if (rowCount) return false;
+  if (await hasSlot(client, slot)) return false;
   await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]);
   return true;
 }

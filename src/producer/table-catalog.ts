@@ -26,6 +26,17 @@ export interface CatalogTable {
   operatorSchemas: string[];
   /** Whether its rows lie in partitions. */
   partitioned: boolean;
+  /** What shows whether its rows may have changed without events: see TableEras. */
+  continuity: {
+    /** Columns by number, name and type, and the table's own oid. */
+    columns: string;
+    /** The publication's entries for it (a new one has a new oid), its options, and the partitions that belong to it. */
+    published: string;
+    /** Where the rows lie; a rewriting changes it. */
+    storage: string;
+    /** The transactions that wrote the columns' catalogue rows. */
+    versions: string;
+  };
   schema: string;
   table: string;
 }
@@ -36,20 +47,37 @@ export interface CatalogTable {
  * A btree's strategy 5 is greater-than (manual, 36.16.2).
  * A deferrable primary key identifies no row while a transaction swaps keys; PostgreSQL takes it for no identity either.
  */
-const SQL = `
+function sql(fifteen: boolean): string {
+  const published = fifteen ? 'a.attname = ANY (p.attnames)' : `a.attgenerated = ''`;
+  const schemas = fifteen
+    ? `|| ' in ' || coalesce((SELECT string_agg(s.oid::text, ' ') FROM pg_publication_namespace s WHERE s.pnpubid = u.oid AND s.pnnspid = n.oid), '')`
+    : '';
+  return `
   SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS "table", c.relreplident AS identity,
          (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
                           'typeOid', a.atttypid::int8, 'typeModifier', a.atttypmod,
                           'textual', t.typcategory = 'S' OR t.typtype IN ('d', 'e')) ORDER BY a.attnum)
             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-             AND CASE WHEN $2 THEN (to_jsonb(p) -> 'attnames') ? a.attname ELSE a.attgenerated = '' END
+             AND ${published}
          ) AS columns,
          coalesce(k.key, '[]') AS key, coalesce(k.scan, '[]') AS scan,
-         coalesce(k.operators, '[]') AS operators, c.relkind = 'p' AS partitioned
+         coalesce(k.operators, '[]') AS operators, c.relkind = 'p' AS partitioned,
+         concat_ws(' ', c.oid, o.columns) AS columns_state, concat_ws(' ', u.oid, u.xmin, e.entries, e.partitions) AS published,
+         c.relfilenode AS storage, o.versions
     FROM pg_publication_tables p
     JOIN pg_namespace n ON n.nspname = p.schemaname
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+    JOIN pg_publication u ON u.pubname = p.pubname
+    CROSS JOIN LATERAL (
+         SELECT string_agg(concat_ws(' ', attnum, quote_ident(attname), atttypid, atttypmod), ' ' ORDER BY attnum) AS columns,
+                string_agg(xmin::text, ' ' ORDER BY attnum) AS versions
+           FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND ${published}) o
+    CROSS JOIN LATERAL (
+         SELECT (SELECT string_agg(r.oid::text, ' ' ORDER BY r.oid) FROM pg_publication_rel r
+                  WHERE r.prpubid = u.oid AND (r.prrelid = c.oid OR r.prrelid IN (SELECT pg_partition_ancestors(c.oid))))
+                ${schemas} AS entries,
+                (SELECT string_agg(t.relid::oid::text, ' ' ORDER BY t.relid) FROM pg_partition_tree(c.oid) t) AS partitions) e
     CROSS JOIN LATERAL (
          SELECT json_agg(a.attname ORDER BY a.attnum) AS key,
                 json_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum)) AS scan,
@@ -61,7 +89,8 @@ const SQL = `
            LEFT JOIN pg_operator o ON o.oid = m.amopopr
           WHERE i.indrelid = c.oid AND i.indimmediate
             AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END) k
-   WHERE p.pubname = $1 AND ($3::text IS NULL OR (p.schemaname = $3 AND p.tablename = $4))`;
+   WHERE p.pubname = $1 AND ($2::text IS NULL OR (p.schemaname = $2 AND p.tablename = $3))`;
+}
 
 interface Row {
   oid: string;
@@ -73,6 +102,10 @@ interface Row {
   scan: string;
   operators: string;
   partitioned: string;
+  columns_state: string;
+  published: string;
+  storage: string;
+  versions: string | null;
 }
 
 /** Reads the published tables, or one of them. The client hands out text, see TEXT_VALUES. */
@@ -84,8 +117,8 @@ export async function readCatalog(
   const { rows: version } = await client.query<{ version: string }>(
     `SELECT current_setting('server_version_num') AS version`,
   );
-  const attnames = Number(version[0]!.version) >= 150_000;
-  const { rows } = await client.query<Row>(SQL, [publication, attnames, only?.schema ?? null, only?.table ?? null]);
+  const fifteen = Number(version[0]!.version) >= 150_000;
+  const { rows } = await client.query<Row>(sql(fifteen), [publication, only?.schema ?? null, only?.table ?? null]);
   return rows.map((row) => ({
     oid: Number(row.oid),
     schema: row.schema,
@@ -96,11 +129,17 @@ export async function readCatalog(
     scan: JSON.parse(row.scan) as string[],
     operatorSchemas: JSON.parse(row.operators) as string[],
     partitioned: row.partitioned === 't',
+    continuity: {
+      columns: row.columns_state,
+      published: row.published,
+      storage: row.storage,
+      versions: row.versions ?? '',
+    },
   }));
 }
 
-/** The shape in which a catalogue table's events are written now. */
-export function shapeOfCatalog(table: CatalogTable): TableShape {
+/** The shape in which a catalogue table's events are written now, in the era that it is in. */
+export function shapeOfCatalog(table: CatalogTable, era: number): TableShape {
   const key = table.key.map((name) => table.columns.findIndex((column) => column.name === name));
   const shape = {
     schema: table.schema,
@@ -109,7 +148,7 @@ export function shapeOfCatalog(table: CatalogTable): TableShape {
     // A key column that is not published identifies nothing for who reads the stream.
     key: key.includes(-1) ? [] : key,
   };
-  return { ...shape, fingerprint: fingerprintOf(shape) };
+  return { ...shape, fingerprint: fingerprintOf(shape, era) };
 }
 
 /** Whether the stream's relation has just the columns and identity that the catalogue has. */
@@ -140,6 +179,7 @@ export async function shapeOfRelation(
   client: pg.ClientBase,
   relation: RelationMessage,
   table: CatalogTable | undefined,
+  era: number,
 ): Promise<TableShape> {
   const { rows } = await client.query<{ type: string | null }>(
     `SELECT format_type(oid, modifier) AS type FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS t (oid, modifier, n) ORDER BY n`,
@@ -155,5 +195,5 @@ export async function shapeOfRelation(
     columns: relation.columns.map((column, i) => ({ name: column.name, type: rows[i]!.type ?? 'text' })),
     key: key.includes(-1) ? [] : key,
   };
-  return { ...shape, fingerprint: fingerprintOf(shape) };
+  return { ...shape, fingerprint: fingerprintOf(shape, era) };
 }

@@ -8,6 +8,7 @@ import type { Topics } from '../kafka/topics.ts';
 import { collectionName } from '../postgres/name-parts.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { type CatalogTable, readCatalog, sameShape, shapeOfCatalog, shapeOfRelation } from './table-catalog.ts';
+import { nameOf, type TableEras } from './table-eras.ts';
 
 /** A table in one shape, ready to be written. */
 export interface TableWriter {
@@ -24,6 +25,11 @@ export interface TableEncodersOptions {
   topics: Topics;
   source: { version: string; name: string; db: string };
   publication: string;
+  eras: TableEras;
+  /** Whether changes of the table are looked for that no event tells. */
+  isTracked(name: string): boolean;
+  /** The topic's new schema cannot read what the last one wrote. */
+  onIncompatible(topic: string): void;
   /** Makes sure that a topic exists. */
   ensureTopic(topic: string): Promise<void>;
 }
@@ -40,6 +46,8 @@ export class TableEncoders {
   readonly #writers = new Map<string, TableWriter>();
   readonly #out = new AvroBytes();
   #catalog: CatalogTable[] = [];
+  /** Relations that the stream has described. */
+  readonly #described = new Set<number>();
 
   constructor(options: TableEncodersOptions) {
     this.#options = options;
@@ -55,24 +63,51 @@ export class TableEncoders {
   async prepare(): Promise<void> {
     const waiting = [...this.#catalog];
     const worker = async (): Promise<void> => {
-      for (let table = waiting.pop(); table; table = waiting.pop()) await this.forShape(shapeOfCatalog(table));
+      for (let table = waiting.pop(); table; table = waiting.pop()) await this.forShape(this.#shape(table));
     };
     await Promise.all(Array.from({ length: PARALLEL }, worker));
   }
 
-  /** The writer for a relation, where it is known without asking anyone. */
-  known(relation: RelationMessage): TableWriter | undefined {
-    const table = this.#catalog.find((entry) => entry.oid === relation.oid);
-    return table && sameShape(relation, table) ? this.#writers.get(keyOf(shapeOfCatalog(table))) : undefined;
+  isTracked(name: string): boolean {
+    return this.#options.isTracked(name);
   }
 
-  /** The writer for a relation that is not known: the catalogue is read anew. */
-  async resolve(client: pg.ClientBase, relation: RelationMessage): Promise<TableWriter> {
-    await this.describe(client);
+  /**
+   * The writer for a relation, where it is known without asking anyone. Not for one that is described again: something
+   * about it has changed, and what it is shows in the catalogue only.
+   */
+  known(relation: RelationMessage): TableWriter | undefined {
+    const again = this.#described.has(relation.oid);
+    this.#described.add(relation.oid);
     const table = this.#catalog.find((entry) => entry.oid === relation.oid);
+    if (again || !table || !sameShape(relation, table)) return undefined;
+    return this.#options.eras.isSame(table) ? this.#writers.get(keyOf(this.#shape(table))) : undefined;
+  }
+
+  /**
+   * The writer for a relation that is not known: the catalogue is read anew, which may be ahead of the stream. Where it
+   * tells of another era, that begins here: what the stream brings next may build on rows that no event has brought.
+   */
+  async resolve(client: pg.ClientBase, relation: RelationMessage): Promise<TableWriter> {
+    const { eras } = this.#options;
+    await this.describe(client);
+    const name = nameOf(relation);
+    const table = this.#catalog.find((entry) => entry.oid === relation.oid);
+    if (table && this.isTracked(name)) eras.note(table);
     const shape =
-      table && sameShape(relation, table) ? shapeOfCatalog(table) : await shapeOfRelation(client, relation, table);
+      table && sameShape(relation, table)
+        ? this.#shape(table)
+        : await shapeOfRelation(client, relation, table, eras.of(name));
     return this.forShape(shape);
+  }
+
+  /** The writer of a table as the catalogue has it, in an era that has not begun yet. */
+  ofEra(table: CatalogTable, era: number): Promise<TableWriter> {
+    return this.forShape(shapeOfCatalog(table, era));
+  }
+
+  #shape(table: CatalogTable): TableShape {
+    return shapeOfCatalog(table, this.#options.eras.of(nameOf(table)));
   }
 
   /** The writer of a shape; its schemas are registered where they are not yet. */
@@ -83,8 +118,9 @@ export class TableEncoders {
     const topic = topics.table(shape.schema, shape.table);
     await this.#options.ensureTopic(topic);
     const schemas = tableSchemas(topic, shape);
-    const key = await registry.register(`${topic}-key`, schemas.key);
-    const value = await registry.register(`${topic}-value`, schemas.value);
+    const told = (): void => this.#options.onIncompatible(topic);
+    const key = await registry.register(`${topic}-key`, schemas.key, told);
+    const value = await registry.register(`${topic}-value`, schemas.value, told);
     const encoder = new EnvelopeEncoder(shape, { key, value }, source, this.#out);
     const writer = { encoder, topic, name: collectionName(shape), events: 0 };
     this.#writers.set(keyOf(shape), writer);

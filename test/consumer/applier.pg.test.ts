@@ -52,7 +52,7 @@ describe('the applier', () => {
        TRUNCATE epsa_sync.replica_table, epsa_sync.incomplete, epsa_sync.mark, epsa_sync.document,
          epsa_sync.document_version, epsa_sync.outbox, epsa_sync.dead_letter`,
     );
-    await requestSnapshot(sync.client, store(), { id: FIRST, offsets: new Map(), reason: 'test' }, false);
+    await requestSnapshot(sync.client, store(), { id: FIRST, offsets: new Map(), reason: 'test', tables: [] }, false);
     side = await start();
   });
 
@@ -266,7 +266,7 @@ describe('the applier', () => {
     unit(5, put('epsa', { id_epsa: '9' }));
     await all();
     assert.equal((await checkpoint()).seq, '5');
-    await requestSnapshot(sync.client, store(), { id: FIRST, offsets: new Map(), reason: 'hole' }, true);
+    await requestSnapshot(sync.client, store(), { id: FIRST, offsets: new Map(), reason: 'hole', tables: [] }, true);
     const { seq, lsn_text, staging_id } = await checkpoint();
     assert.deepEqual({ seq, lsn_text, staging_id }, { seq: '3', lsn_text: '0/15E', staging_id: null });
   });

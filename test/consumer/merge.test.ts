@@ -286,6 +286,16 @@ describe('the merge', () => {
     assert.deepEqual(kinds(), ['events', 'end']);
   });
 
+  test('tables that are no longer what they were come alone, those of others as a unit without events', () => {
+    const turned = (seq: number, table: string) =>
+      record('END', seq, {}, { kind: 'shape', eventCount: null, shapes: [{ table, fingerprint: null }] });
+    const log = new Log().unit([1, 0, 0, 0]).records(turned(2, TABLES[1]!.collection), turned(3, 'public.no'));
+    const reader = new Reader(log, {});
+    for (const topic of [TRANSACTION, TABLES[0]!.topic]) reader.read(topic, 10);
+    const kinds = () => reader.merge.take(1_000_000).map(({ kind }) => kind);
+    assert.deepEqual([kinds(), kinds(), kinds()], [['events', 'end'], ['shape'], ['end']]);
+  });
+
   const broken: [string, (log: Log) => Log, RegExp][] = [
     [
       'a hole in seq',

@@ -78,8 +78,8 @@ describe('the registry client', () => {
 
   it('does not repeat what the registry refuses', async () => {
     const registry = createRegistry({ url });
-    answers.push({ status: 409, body: { message: 'incompatible' } }, { status: 200, body: { id: 7 } });
-    await assert.rejects(registry.register('c-value', schema), /incompatible/);
+    answers.push({ status: 422, body: { message: 'no schema' } }, { status: 200, body: { id: 7 } });
+    await assert.rejects(registry.register('c-value', schema), /no schema/);
     assert.equal(answers.length, 1);
     await registry.close();
   });
@@ -97,6 +97,15 @@ describe('the registry client', () => {
     assert.deepEqual(await registry.lost(), ['f-value']);
     held = { subjects: ['f-value', 'g-value'], ids: [7] };
     assert.deepEqual(await registry.lost(), ['g-value']);
+    await registry.close();
+  });
+
+  it('registers what cannot read the last version all the same, tells so, and leaves the rule as it was', async () => {
+    const registry = createRegistry({ url });
+    answers.push({ status: 409, body: { message: 'incompatible' } }, { status: 200, body: { id: 9 } });
+    let told = 0;
+    assert.equal(await registry.register('f-value', schema, () => told++), 9);
+    assert.deepEqual([told, compatibilityLevel, answers.length], [1, 'BACKWARD', 0]);
     await registry.close();
   });
 });

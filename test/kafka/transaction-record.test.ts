@@ -38,4 +38,15 @@ describe('records of the transaction topic', () => {
       }),
     );
   });
+
+  test('tell which tables are no longer what they were, whatever their names hold', () => {
+    const shapes = [
+      { table: 'public.a b', fingerprint: '0123456789abcdef' },
+      { table: 'public. ñ', fingerprint: null },
+    ];
+    const rest = { eventCount: null, dataCollections: null, tsMs: 1, endLsn: '7', snapshot: null } as const;
+    const record = { status: 'END', history: 1, seq: '3', kind: 'shape', id: 'shape:1:3', ...rest, shapes } as const;
+    const { value } = encodeTransactionRecord(record, { key: 1, value: 2 });
+    assert.deepEqual({ ...decodeTransactionRecord(value) }, record);
+  });
 });

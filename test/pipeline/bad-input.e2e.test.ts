@@ -117,7 +117,7 @@ describe('what goes wrong around the pipeline', { timeout: 280_000 }, () => {
     await siirays.query(`ALTER PUBLICATION siirays_sync DROP TABLE rar, sector; ALTER TABLE sistema_ap REPLICA IDENTITY NOTHING;
       REVOKE SELECT ON localidad FROM siirays_sync`);
     const producer = new CliProcess(['producer'], { ...stack.environment('producer') });
-    const line = await producer.untilLine((one) => one.event === 'source_not_ready', 'the list of problems');
+    const line = await producer.untilLine((one) => one.event === 'source_lacks_tables', 'the list of problems');
     const problems = line.problems as { what: string; cure: string }[];
     const about = problems.map(({ what }) => /public\.(\w+)/.exec(what)?.[1]).sort();
     assert.deepEqual(about, ['localidad', 'rar', 'sector', 'sistema_ap'], line.msg);

@@ -60,6 +60,12 @@ describe('accepting signals', () => {
     );
   });
 
+  test('a newer snapshot of a connector takes the place of an older one, which may never be served', () => {
+    const { take, ids, offset } = rig();
+    take(1, snapshot('a'), rows('b', 3), { ...snapshot('c'), connector: 'other' } as Signal, snapshot('d'));
+    assert.deepEqual([ids(), offset()], [['b', 'c', 'd'], '5']);
+  });
+
   test('moves over what is none without writing', () => {
     const { tried, take, offset } = rig();
     take(0, 'nonsense', '{}');

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BrokenHistory } from '../../src/producer/change-stream.ts';
 import { Chunk } from '../../src/producer/chunk.ts';
+import { DeliveredXids } from '../../src/producer/delivered-xids.ts';
 import type { PendingRequest } from '../../src/producer/position.ts';
-import { relationOf, START, StreamUnderTest, shapeOf } from './fake-writer.ts';
+import { fakeWriter, relationOf, START, StreamUnderTest, shapeOf } from './fake-writer.ts';
 import * as message from './pgoutput-messages.ts';
 
 const A = shapeOf('a', ['id', 'v']);
@@ -136,6 +137,33 @@ describe('the stream of changes', () => {
     );
     assert.deepEqual(records[1]!.dataCollections, [{ dataCollection: 'public.a', eventCount: 3 }]);
     assert.deepEqual([position.end_lsn, position.requests, position.last], [START.end_lsn, [REQUEST], null]);
+  });
+
+  test('tells which tables are no longer what they were, and writes their events accordingly from there on', () => {
+    const tried = under();
+    const next = fakeWriter({ ...A, fingerprint: 'another-era' });
+    tried.receive(message.begin(5, 0x200n), describeA, message.insert(1, ['1', 'x']), message.commit(0x200n, 0x208n));
+    const chunk = new Chunk('public.a', 1_000);
+    tried.stream.watch(chunk);
+    const snapshot = { xmin: 10n, xmax: 20n, inProgress: new Set<bigint>() };
+    assert.ok(chunk.arrive({ shape: A, rows: [], snapshot, barrier: 0n }, new DeliveredXids()));
+    tried.stream.turn([
+      { name: 'public.a', oid: 1, writer: next },
+      { name: 'public.b', oid: null, writer: null },
+    ]);
+    assert.equal(chunk.fits, false, 'what was read before is read again');
+    const { records, position } = tried.committed()!;
+    const { kind, seq, shapes } = records.at(-1)!;
+    assert.deepEqual([kind, seq, position.seq], ['shape', '12', 12n]);
+    assert.deepEqual(shapes, [
+      { table: 'public.a', fingerprint: 'another-era' },
+      { table: 'public.b', fingerprint: null },
+    ]);
+    const held = new Chunk('public.a', 1_000);
+    tried.stream.watch(held);
+    assert.ok(held.arrive({ shape: A, rows: [], snapshot, barrier: 0n }, new DeliveredXids()));
+    tried.receive(message.begin(25, 0x300n), message.insert(1, ['2', 'y']), message.commit(0x300n, 0x308n));
+    assert.equal(held.fits, false, 'the event is of the new era');
   });
 
   test('skips exactly what lies below the position', () => {

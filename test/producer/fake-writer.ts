@@ -9,6 +9,7 @@ import type { RelationMessage } from '../../src/producer/pgoutput.ts';
 import type { Position } from '../../src/producer/position.ts';
 import { PublicationStart } from '../../src/producer/publication-start.ts';
 import type { TableWriter } from '../../src/producer/table-encoders.ts';
+import { TableEras } from '../../src/producer/table-eras.ts';
 import { valuesOf } from './pgoutput-messages.ts';
 
 export const TOPICS = topicsFor('x');
@@ -27,6 +28,7 @@ export const START: Position = {
   requests: [],
   unseen: [],
   published: {},
+  eras: {},
 };
 
 export interface Event {
@@ -107,6 +109,7 @@ export class StreamUnderTest {
       position,
       startedAt,
       publicationStart: this.publicationStart,
+      eras: new TableEras(),
       transactionIds: { key: 1, value: 2 },
       known: (relation) => this.writers.get(`${relation.table}(${relation.columns.map(({ name }) => name).join()})`),
       now: () => 1_234,

@@ -37,6 +37,7 @@ const POSITION: Position = {
   ],
   unseen: [4_294_967_295, 7],
   published: { '16384': '0', '4294967295': '8589934600' },
+  eras: {},
 };
 
 const SOURCE: SourceIdentity = {

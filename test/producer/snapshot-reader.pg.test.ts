@@ -14,6 +14,7 @@ import {
 import { readWhole } from '../../src/producer/chunk-rows.ts';
 import { nextXid, PublicationStart } from '../../src/producer/publication-start.ts';
 import { readCatalog } from '../../src/producer/table-catalog.ts';
+import { TableEras } from '../../src/producer/table-eras.ts';
 import { sees } from '../../src/producer/xid-snapshot.ts';
 import { testDatabase } from '../support/postgres.ts';
 import { until } from '../support/until.ts';
@@ -79,6 +80,7 @@ describe('reading chunks', () => {
       url: database.url,
       publication: 'prueba',
       publicationStart: start,
+      eras: new TableEras(),
       lockTimeoutMs: 150,
       chunkRows: 3,
       chunkBytes: 1_000_000,

@@ -302,6 +302,17 @@ describe('serving requests', () => {
     assert.deepEqual([tried.stream.position.requests, served()], [[], 4]);
   });
 
+  test('one whose place a newer one has taken is left, also while its table cannot be read', async () => {
+    const { tried, runner, published } = rig(
+      [request('old', { begun: true })],
+      [new TableNotPublished('gone'), result([['1', 'x']])],
+    );
+    const served = runner.drain();
+    tried.stream.update({ requests: [request('new')] }, true);
+    await served;
+    assert.deepEqual(published(), ['BEGIN new', 'chunk: r1,x', 'END new']);
+  });
+
   test('another error ends it', async () => {
     const { runner } = rig([request('s')], [code('57P01')]);
     await assert.rejects(runner.drain(), /57P01/);

@@ -134,7 +134,7 @@ export async function witness(source: TestSource, tables: string[]): Promise<Wit
       const units: Unit[] = [];
       const open = new Map<string, Unit>();
       for (const record of records) {
-        if (record.kind === 'snapshot') {
+        if (record.kind === 'snapshot' || record.kind === 'shape') {
           units.push({ begin: record, end: record, events: [] });
         } else if (record.status === 'BEGIN') {
           const unit: Unit = { begin: record, end: null, events: [] };

@@ -192,7 +192,7 @@ async function allRows(client: pg.ClientBase, schema: string): Promise<Rows> {
       `SELECT c.relname AS name,
               (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attname LIKE '%\\_count' AND NOT attisdropped) AS counted,
               (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attname LIKE '%\\_hash' AND NOT attisdropped) AS hidden
-         FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r'`,
+         FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition`,
       [schema],
     );
     const result: Record<string, Record<string, string | null>[]> = {};

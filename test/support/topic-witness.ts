@@ -8,7 +8,7 @@ import { until } from './until.ts';
 
 /** A unit of the transaction topic, with the number of its events that a reader finds in the table topics. */
 export interface WitnessedUnit {
-  kind: 'stream' | 'chunk' | 'snapshot';
+  kind: 'stream' | 'chunk' | 'snapshot' | 'shape';
   id: string;
   history: number;
   seq: bigint;

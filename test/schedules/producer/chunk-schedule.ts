@@ -10,6 +10,7 @@ import type { Outgoing } from '../../../src/producer/outgoing.ts';
 import type { Position } from '../../../src/producer/position.ts';
 import { PublicationStart } from '../../../src/producer/publication-start.ts';
 import type { TableWriter } from '../../../src/producer/table-encoders.ts';
+import { TableEras } from '../../../src/producer/table-eras.ts';
 import * as message from '../../producer/pgoutput-messages.ts';
 import { OID, type Row, randomOf, SourceModel } from '../../producer/source-model.ts';
 
@@ -49,6 +50,7 @@ const START: Position = {
   requests: [],
   unseen: [],
   published: {},
+  eras: {},
 };
 
 /**
@@ -120,6 +122,7 @@ export class ChunkSchedule {
       position,
       startedAt: position.end_lsn,
       publicationStart: new PublicationStart(),
+      eras: new TableEras(),
       transactionIds: { key: 1, value: 2 },
       known: () => writer as unknown as TableWriter,
       now: () => 0,

@@ -5,6 +5,7 @@ import { decodePosition, type FoundBroken, type Position } from '../../../src/pr
 import { PublicationStart } from '../../../src/producer/publication-start.ts';
 import type { StreamFeed } from '../../../src/producer/stream-feed.ts';
 import { Streaming } from '../../../src/producer/streaming.ts';
+import { TableEras } from '../../../src/producer/table-eras.ts';
 import { TransactionWriter } from '../../../src/producer/transaction-writer.ts';
 import { fakeWriter, TOPICS } from '../../producer/fake-writer.ts';
 import { Network } from '../network.ts';
@@ -106,6 +107,7 @@ export class ProducerLife {
     const { feed } = this.#streaming.begin({
       topics: TOPICS,
       publicationStart: new PublicationStart(this.position.published),
+      eras: new TableEras(),
       transactionIds: { key: 1, value: 2 },
       known: ({ oid }) => (known.has(oid) ? writers[oid] : undefined),
       resolve: async ({ oid }) => {
