@@ -320,4 +320,12 @@ export const CONSUMER: Mutant[] = [
     replace: 'const held = this.#incomplete.suspected && false ? await this.#held(client) : null;',
     tests: [PROJECT_TEST, APPLIER_TEST],
   },
+  {
+    name: 'shape-cut-in-a-unit',
+    guard: 'Of a unit with an event of another shape nothing is applied.',
+    file: 'src/consumer/shape-cut.ts',
+    find: 'steps: steps.slice(0, whole)',
+    replace: 'steps: steps.slice(0, i)',
+    tests: ['test/consumer/shape-cut.test.ts'],
+  },
 ];
