@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { request } from 'undici';
 import { connect, disconnect } from '../../src/postgres/session.ts';
 import { RunningPipeline } from '../support/running-pipeline.ts';
@@ -165,6 +166,24 @@ describe('tables of SIIRAyS that change', { timeout: 400_000 }, () => {
       }
     });
   }
+
+  test('keep a row whose key changes its text alone: 1 and 1.0 are one key', async () => {
+    await siirays.query('ALTER TABLE periodo_pago ALTER COLUMN id_periodo_pago TYPE numeric');
+    await equalSoon('with numeric keys');
+    const rows = 'SELECT id_periodo_pago, periodo_pago FROM';
+    await underTraffic(async () => {
+      await siirays.query(`UPDATE periodo_pago SET id_periodo_pago = (id_periodo_pago || '.0')::numeric, periodo_pago = periodo_pago || '.';
+        UPDATE periodo_pago SET id_periodo_pago = (id_periodo_pago || '0')::numeric WHERE id_periodo_pago > 1`);
+    });
+    const { rows: expected } = await siirays.query(`${rows} periodo_pago ORDER BY 1`);
+    await until(
+      async () => isDeepStrictEqual((await sync.query(`${rows} epsa.periodo_pago ORDER BY 1`)).rows, expected),
+      'the replica to have the same texts',
+      30_000,
+    );
+    await siirays.query('UPDATE periodo_pago SET id_periodo_pago = trim_scale(id_periodo_pago)');
+    await pipeline.assertEqual('with the first texts again');
+  });
 
   test('are not read again where nothing that anyone holds has changed', async () => {
     const before_ = await metric('siirays_sync_consumer_replica_frozen_total');
