@@ -41,13 +41,19 @@ export async function ensureTopics(
   }
 }
 
+/**
+ * Records bear the broker's time. With the sender's, a broker refuses what comes from a clock an hour ahead of its own
+ * (message.timestamp.after.max.ms, KIP-937), for ever, and retention deletes at once what comes from one far behind.
+ */
+const BROKER_CLOCK = { 'message.timestamp.type': 'LogAppendTime' };
+
 function kept(config: KafkaConfig): Record<string, string> {
   return {
     'cleanup.policy': 'delete',
     'retention.ms': String(config.retentionMs),
     'retention.bytes': '-1',
     'max.message.bytes': String(config.maxMessageBytes),
-    'message.timestamp.type': 'CreateTime',
+    ...BROKER_CLOCK,
   };
 }
 
@@ -62,6 +68,7 @@ function compacted(config: KafkaConfig): Record<string, string> {
     'segment.bytes': String(Math.max(1_048_576, 4 * config.maxMessageBytes)),
     'segment.ms': '3600000',
     'min.cleanable.dirty.ratio': '0.1',
+    ...BROKER_CLOCK,
   };
 }
 
