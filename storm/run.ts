@@ -139,13 +139,14 @@ export async function runStorm(options: StormOptions): Promise<StormResult> {
     await Promise.all(load);
     await stage.heal();
     const lasting = (performance.now() - startedAt) / 60_000;
-    const end = await compareEnd({
+    const comparing = compareEnd({
       stage,
       witness,
       timeline,
       refused: () => history.stillRefused,
       withinMs: END_WITHIN_MS,
     });
+    const end = await Promise.race([comparing, failed]);
     ending.abort();
     await Promise.all(readers);
     differences.push(...end);
