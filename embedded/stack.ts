@@ -38,6 +38,8 @@ export interface StackOptions extends SiiraysContent {
   settings?: Partial<Record<ProcessName, Record<string, string>>>;
   /** More settings of the Kafka broker. */
   kafkaSettings?: Record<string, string>;
+  /** FASTAAPS with just what exists today; the connectors' adapter must be `restore`. */
+  likeToday?: boolean;
   /** The programs of another PostgreSQL version for SIIRAyS. */
   siiraysBinaries?: string;
   /** Aborted while the stack starts: what runs already is ended, and startStack() rejects. */
@@ -84,7 +86,7 @@ export class Stack {
     const plan: StackPlan = {
       ...{ dir, ports, secrets: this.#secrets, connectorsDir: this.#connectorsDir },
       ...{ traffic: options.traffic ?? 0, siiraysBinaries: options.siiraysBinaries, onLog: options.onLog },
-      kafkaSettings: options.kafkaSettings,
+      ...{ kafkaSettings: options.kafkaSettings, likeToday: options.likeToday },
       environment: (name) => this.environment(name),
       onChange: (change) => {
         this.#processes.note(change);
@@ -147,7 +149,8 @@ export class Stack {
 
   /** Waits until FASTAAPS holds the first load, then writes endpoints.json. Undefined if the stack is stopped before. */
   async firstLoad(): Promise<FirstLoad | undefined> {
-    const load = await firstLoad(this.endpoints.fastaaps, this.endpoints.fastaapsAuth, this.#stopping.signal);
+    const { fastaaps, fastaapsAuth } = this.endpoints;
+    const load = await firstLoad(fastaaps, fastaapsAuth, this.#options.likeToday === true, this.#stopping.signal);
     if (load && !this.#stopping.signal.aborted) writeJson(this.#endpointsFile, this.endpoints, 0o600);
     return load;
   }

@@ -18,7 +18,12 @@ import type { Cell } from './sample-values.ts';
  * Half the sample's ids come again with other content, half go, and as many are new. None is a dead letter: one of those
  * would leave its old document standing, and a reader could not tell that from a mixture.
  */
-export const OTHER_CONTENT: Required<SampleOptions> = { epsas: 2975, seed: 2, firstId: 3101, broken: false };
+export const OTHER_CONTENT: Required<Omit<SampleOptions, 'sectionRows'>> = {
+  epsas: 2975,
+  seed: 2,
+  firstId: 3101,
+  broken: false,
+};
 
 const BATCH_ROWS = 500;
 

@@ -9,6 +9,8 @@ export interface SampleOptions {
   /** Number of EPSAs. About 45 rows each, their share of the catalogues included. */
   epsas: number;
   seed?: number;
+  /** At most so many rows of sections an EPSA, for a SIIRAyS of very many: each begins with another section. */
+  sectionRows?: number;
   /** id_epsa of the first one. */
   firstId?: number;
   /** Whether 3 of 1,000 EPSAs lack a required field, and so become dead letters; default true. */
@@ -47,7 +49,7 @@ export function brokenEpsas(options: SampleOptions): number[] {
 
 /** All rows, the catalogues first, then EPSA by EPSA, last the orphans. */
 export function* sampleRows(options: SampleOptions): Generator<SampleRow> {
-  const { epsas, seed = 1, firstId = FIRST_ID } = options;
+  const { epsas, seed = 1, firstId = FIRST_ID, sectionRows } = options;
   const sizes = Object.fromEntries(CATALOGUES.map((catalogue) => [catalogue.name, catalogue.size(epsas)]));
   const world = createWorld(sizes);
   const prng = createPrng(seed, 0);
@@ -64,6 +66,7 @@ export function* sampleRows(options: SampleOptions): Generator<SampleRow> {
       firstId + index,
       isBroken(index, options) ? index : undefined,
       nextId,
+      sectionRows,
     );
   }
   yield* orphanRows(prng, world, firstId, epsas, nextId);
@@ -81,19 +84,38 @@ function createCounters(prng: Prng): NextId {
   };
 }
 
-/** One EPSA and its sections. `broken` is its place where it is to lack a required field. */
+/** One EPSA and its sections, at most `most` rows of them. `broken` is its place where it is to lack a required field. */
 function* epsaRows(
   prng: Prng,
   world: World,
   id: number,
   broken: number | undefined,
   nextId: NextId,
+  most: number | undefined,
 ): Generator<SampleRow> {
   yield { table: EPSA, cells: [String(id), ...EPSA.values(prng, world, id)] };
   const bare = broken === undefined && prng.chance(0.005);
   if (bare) return;
+  // Few rows of each EPSA shall still be rows of every table.
+  const start = most === undefined ? 0 : id % SECTIONS.length;
+  const sections = [...SECTIONS.slice(start), ...SECTIONS.slice(0, start)];
+  let left = most ?? Number.POSITIVE_INFINITY;
+  for (const row of allSections(prng, world, id, nextId, sections)) {
+    if (left-- <= 0) break;
+    yield row;
+  }
+  if (broken !== undefined) yield brokenRow(prng, world, String(id), Math.floor(broken / BROKEN_EVERY), nextId);
+}
+
+function* allSections(
+  prng: Prng,
+  world: World,
+  id: number,
+  nextId: NextId,
+  sections: readonly Section[],
+): Generator<SampleRow> {
   const installations: string[] = [];
-  for (const section of SECTIONS) {
+  for (const section of sections) {
     if (section.name === FUNDING) {
       yield* fundingRows(prng, world, section, String(id), installations);
       continue;
@@ -108,7 +130,6 @@ function* epsaRows(
       yield { table: section, cells };
     }
   }
-  if (broken !== undefined) yield brokenRow(prng, world, String(id), Math.floor(broken / BROKEN_EVERY), nextId);
 }
 
 /** The cells of a section's row of this EPSA. */

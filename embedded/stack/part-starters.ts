@@ -19,6 +19,7 @@ export interface StackPlan {
   traffic: number;
   siiraysBinaries?: string;
   kafkaSettings?: Record<string, string>;
+  likeToday?: boolean;
   environment(name: ProcessName): Record<string, string>;
   onChange(change: PartChange): void;
   onLog?(name: ProcessName, line: string): void;
@@ -77,7 +78,8 @@ export function partStarters(plan: StackPlan): Record<PartName, () => Promise<Pa
         FASTAAPS_CONNECTORS_DIR: plan.connectorsDir,
       };
       const healthUrl = `http://${HOST}:${ports.fastaaps}/healthz`;
-      return nodePart({ ...common('fastaaps'), program: ['embedded/fastaaps/main.ts'], env, healthUrl }).start();
+      const program = ['embedded/fastaaps/main.ts', ...(plan.likeToday ? ['--like-today'] : [])];
+      return nodePart({ ...common('fastaaps'), program, env, healthUrl }).start();
     },
     producer: () => pipeline('producer'),
     consumer: () => pipeline('consumer'),

@@ -23,6 +23,8 @@ export interface SiiraysContent {
   seed?: number;
   /** The database's encoding, as PostgreSQL names it; by default that of its cluster, UTF8. */
   encoding?: string;
+  /** At most so many rows of sections an EPSA; all by default. */
+  sectionRows?: number;
   /** Fills the tables in place of the sample, within the transaction that makes them. */
   load?: (client: Client, content: { epsas: number; seed?: number }) => Promise<{ rows: number }>;
 }

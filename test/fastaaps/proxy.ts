@@ -10,6 +10,8 @@ export type Treatment =
   | 'lose'
   /** The answer waits. */
   | { hold: Promise<unknown> }
+  /** Half of the answer comes; the rest waits. */
+  | { half: Promise<unknown> }
   /** Something in between answers. */
   | { status: number; headers?: Record<string, string>; body?: string };
 
@@ -58,5 +60,11 @@ async function forward(upstream: string, incoming: IncomingMessage, outgoing: Se
   }
   if (typeof treatment === 'object' && 'hold' in treatment) await treatment.hold;
   outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-  outgoing.end(Buffer.concat(chunks));
+  const body = Buffer.concat(chunks);
+  const first = typeof treatment === 'object' && 'half' in treatment ? body.length >> 1 : 0;
+  if (first > 0) {
+    outgoing.write(body.subarray(0, first));
+    await (treatment as { half: Promise<unknown> }).half;
+  }
+  outgoing.end(body.subarray(first));
 }

@@ -21,6 +21,7 @@ import { until } from './until.ts';
 export { normalised };
 
 const START_MS = 120_000;
+const SESSION = { types: TEXT_VALUES, options: startupOptions(VALUE_SETTINGS) };
 
 /** The SIIRAyS commit that FASTAAPS says its set equals. */
 interface Position {
@@ -56,7 +57,7 @@ export function read({ text, ...position }: Answer): Shown {
 export class RunningPipeline {
   readonly stack: Stack;
   /** A session of SIIRAyS's owner; values come as text. */
-  readonly siirays: pg.Client;
+  siirays: pg.Client;
   /** Sessions on `sync`; after a kill of its server there are new ones. */
   readonly sync: pg.Pool;
 
@@ -66,18 +67,23 @@ export class RunningPipeline {
     this.sync = sync;
   }
 
+  /** A new session on SIIRAyS, whose server was ended meanwhile. */
+  async reconnect(): Promise<void> {
+    await disconnect(this.siirays);
+    this.siirays = await connect({ connectionString: this.stack.endpoints.siirays, ...SESSION });
+  }
+
   static async start(options: Partial<StackOptions> = {}): Promise<RunningPipeline> {
     const dir = tempDir('pipeline');
     // Most tests have no use for the reconciler; those that do leave out nothing.
     const without: StackOptions['without'] = ['reconciler'];
     const stack = await startStack({ dir: dir.path, ports: 'free', epsas: 120, without, ...options });
-    const settings = { types: TEXT_VALUES, options: startupOptions(VALUE_SETTINGS) };
-    const sync = new pg.Pool({ connectionString: stack.endpoints.sync, max: 2, ...settings });
+    const sync = new pg.Pool({ connectionString: stack.endpoints.sync, max: 2, ...SESSION });
     // A session that a kill of its server ended is no longer used.
     sync.on('error', () => undefined);
-    let siirays: pg.Client | undefined;
+    let pipeline: RunningPipeline | undefined;
     after(async () => {
-      if (siirays) await disconnect(siirays);
+      if (pipeline) await disconnect(pipeline.siirays);
       await sync.end();
       await stack.stop();
       dir.remove();
@@ -85,8 +91,9 @@ export class RunningPipeline {
     if (!(options.without?.includes('consumer') || options.without?.includes('producer'))) {
       await Promise.race([stack.firstLoad(), tooLate('the first load')]);
     }
-    siirays = await connect({ connectionString: stack.endpoints.siirays, ...settings });
-    return new RunningPipeline(stack, siirays, sync);
+    const siirays = await connect({ connectionString: stack.endpoints.siirays, ...SESSION });
+    pipeline = new RunningPipeline(stack, siirays, sync);
+    return pipeline;
   }
 
   /** GET /registro/ as it is: documents and position of one statement. */

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { loadVersions } from '../../consumer/delivery/epoch.ts';
 import { textArray } from '../../consumer/text-array.ts';
 import type { FastaapsClient } from '../../fastaaps/client.ts';
-import type { FastaapsTarget } from '../../fastaaps/types.ts';
+import type { DocumentVersion, FastaapsTarget } from '../../fastaaps/types.ts';
 import { disconnect } from '../../postgres/session.ts';
 import { portions } from '../documents/portions.ts';
 import type { Seen } from './direct-candidate.ts';
@@ -10,8 +10,10 @@ import type { Given, GivenText, Held, SeenText } from './direct-side.ts';
 import { documentHash, textHash } from './document-hash.ts';
 import { scratchSession } from './scratch-session.ts';
 
-/** Up to so many documents are asked for one by one; for more the whole set is read. */
+/** Up to so many documents are asked for one by one; for more the whole set is read ... */
 const FEW = 200;
+/** ... unless they are less than this share of it: a question for one costs about as much as so many of a set. */
+const SHARE = 50;
 /** Documents asked for at the same time. */
 const AT_ONCE = 8;
 /** Ids in one question for those that are missing. */
@@ -75,8 +77,8 @@ export class HeldDocuments implements Held {
     const held = new HeldDocuments(options, client);
     try {
       await client.query(SCRATCH);
-      await held.#readVersions(ids);
-      await held.#readDocuments(ids, texts);
+      const count = await held.#readVersions(ids);
+      await held.#readDocuments(ids, ids !== null && ids.length <= Math.max(FEW, count / SHARE), texts);
       return held;
     } catch (error) {
       await held.close();
@@ -151,24 +153,28 @@ export class HeldDocuments implements Held {
     return rows;
   }
 
-  async #readVersions(ids: readonly string[] | null): Promise<void> {
+  /** @returns how many FASTAAPS holds in all */
+  async #readVersions(ids: readonly string[] | null): Promise<number> {
     const { fastaaps, target, signal } = this.#options;
-    await loadVersions(this.#client, fastaaps.getVersions(target, { signal }));
-    if (ids !== null) {
-      await this.#client.query(
-        `DELETE FROM pg_temp.fastaaps_version AS v
-          WHERE NOT EXISTS (SELECT FROM unnest($1::text[]) AS wanted (id) WHERE wanted.id = v.id)`,
-        [textArray(ids)],
-      );
+    const wanted = ids && new Set(ids);
+    let count = 0;
+    async function* ofWanted(versions: AsyncIterable<DocumentVersion>): AsyncGenerator<DocumentVersion> {
+      for await (const version of versions) {
+        count += 1;
+        if (wanted === null || wanted.has(version.id)) yield version;
+      }
     }
+    await loadVersions(this.#client, ofWanted(fastaaps.getVersions(target, { signal })));
     await this.#client.query(
       'CREATE INDEX ON pg_temp.fastaaps_version (id COLLATE "C"); ANALYZE pg_temp.fastaaps_version',
     );
+    return count;
   }
 
-  async #readDocuments(ids: readonly string[] | null, texts: boolean): Promise<void> {
+  /** @param oneByOne whether only those are asked for that the versions name */
+  async #readDocuments(ids: readonly string[] | null, oneByOne: boolean, texts: boolean): Promise<void> {
     const { fastaaps, target, idPath, signal } = this.#options;
-    if (idPath !== null && (ids === null || ids.length > FEW)) {
+    if (idPath !== null && !oneByOne) {
       const { documents } = await fastaaps.getSet(target, { signal });
       // One portion is stored while the next one comes.
       let storing = Promise.resolve();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { brokenEpsas, loadSample } from '../../../embedded/siirays/sample.ts';
+import { sampleRows } from '../../../embedded/siirays/sample-rows.ts';
 import { SECTIONS } from '../../../embedded/siirays/sample-sections.ts';
 import { disconnect } from '../../../src/postgres/session.ts';
 import {
@@ -115,6 +116,26 @@ describe('sample', () => {
     }
     assert.equal(fingerprints[0], fingerprints[1]);
     assert.notEqual(fingerprints[0], fingerprints[2]);
+  });
+
+  it('has at most so many rows of sections an EPSA where it is asked to, of every table', () => {
+    const options = { epsas: 600, sectionRows: 3 };
+    const rows = [...sampleRows(options)];
+    const sections = new Map(SECTIONS.map((section) => [section.name, 0]));
+    const counts = new Map<string, number>();
+    for (const { table, cells } of rows) {
+      if (!sections.has(table.name)) continue;
+      sections.set(table.name, sections.get(table.name)! + 1);
+      const epsa = cells[table.ownId ? 1 : 0];
+      if (epsa) counts.set(epsa, (counts.get(epsa) ?? 0) + 1);
+    }
+    const broken = new Set(brokenEpsas(options).map(String));
+    // Orphans have no EPSA, but an id: they come last, and are told by it.
+    for (const [epsa, count] of counts) {
+      if (Number(epsa) < 90_000_000) assert.ok(count <= 4, `${epsa} has ${count}${broken.has(epsa) ? ', broken' : ''}`);
+    }
+    for (const [name, count] of sections) assert.ok(count > 10, `${name} has ${count}`);
+    assert.deepEqual([...sampleRows(options)], rows, 'the same again');
   });
 
   it('is loaded whole or not at all', async () => {

@@ -13,12 +13,13 @@ describe('the options of npm start', () => {
 
   it('are read', () => {
     assert.deepEqual(
-      readOptions(['--fresh', '--epsas', '20', '--seed', '7', '--traffic', '0.5', '--dir', '/state', '--free-ports']),
+      readOptions('--fresh --epsas 20 --section-rows 3 --seed 7 --traffic 0.5 --dir /state --free-ports'.split(' ')),
       {
         dir: '/state',
         ports: 'free',
         fresh: true,
         epsas: 20,
+        sectionRows: 3,
         seed: 7,
         traffic: 0.5,
       },
