@@ -16,12 +16,12 @@ export async function* cursorRows<Row>(
   values: unknown[],
   length: (row: Row) => number,
 ): AsyncGenerator<Row> {
-  const connection = watchLoss(client);
+  const loss = new LossWatch(client);
   const cursor = client.query(new Cursor<Row>(sql, values));
   try {
     let wanted = FIRST_ROWS;
     for (;;) {
-      const rows = await Promise.race([cursor.read(wanted), connection.lost]);
+      const rows = await loss.orFailing(cursor.read(wanted));
       let bytes = 0;
       for (const row of rows) {
         bytes += length(row);
@@ -31,26 +31,52 @@ export async function* cursorRows<Row>(
       wanted = nextPortion(rows.length, bytes);
     }
   } finally {
-    await Promise.race([cursor.close(), connection.lost.catch(() => undefined)]);
-    connection.unwatch();
+    // A connection that is lost has no portal any more.
+    await loss.orFailing(cursor.close()).catch((error: unknown) => loss.rethrow(error));
+    loss.end();
   }
 }
 
-/** A cursor of pg-cursor waits for ever for an answer of a connection that broke between two of its calls. */
-function watchLoss(client: pg.ClientBase): { lost: Promise<never>; unwatch(): void } {
-  const { promise: lost, reject } = Promise.withResolvers<never>();
-  // Nobody may be waiting at that moment: the next one who does hears of it.
-  lost.catch(() => undefined);
-  const ended = (): void => reject(new Error('the connection to PostgreSQL ended'));
-  client.on('error', reject);
-  client.on('end', ended);
-  return {
-    lost,
-    unwatch() {
-      client.off('error', reject);
-      client.off('end', ended);
-    },
-  };
+/**
+ * A cursor of pg-cursor waits for ever for an answer of a connection that broke between two of its calls. One promise for
+ * the loss, raced with each portion, would keep every portion for as long as the cursor lives.
+ */
+class LossWatch {
+  readonly #client: pg.ClientBase;
+  #lost: Error | null = null;
+  #fail: (error: Error) => void = () => undefined;
+  readonly #onError = (error: Error): void => this.#lose(error);
+  readonly #onEnd = (): void => this.#lose(new Error('the connection to PostgreSQL ended'));
+
+  constructor(client: pg.ClientBase) {
+    this.#client = client;
+    client.on('error', this.#onError);
+    client.on('end', this.#onEnd);
+  }
+
+  /** What `work` gives, or an error as soon as the connection is lost. One call at a time. */
+  orFailing<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      if (this.#lost) reject(this.#lost);
+      work.then(resolve, reject);
+    });
+  }
+
+  /** Throws what is no consequence of the loss. */
+  rethrow(error: unknown): void {
+    if (this.#lost === null) throw error;
+  }
+
+  end(): void {
+    this.#client.off('error', this.#onError);
+    this.#client.off('end', this.#onEnd);
+  }
+
+  #lose(error: Error): void {
+    this.#lost ??= error;
+    this.#fail(this.#lost);
+  }
 }
 
 function nextPortion(rows: number, bytes: number): number {
