@@ -59,7 +59,7 @@ for (const direct of [false, true]) {
   const read = /GET .*\/registro\/(versions)?\?/;
   const all = { mode: 'verify', direct };
 
-  describe(`FASTAAPS slow for ${what}`, { timeout: 120_000 }, () => {
+  describe(`FASTAAPS slow for ${what}`, { timeout: 290_000 }, () => {
     test('each answer later than a range may take: it waits, and proves all', async () => {
       const asked = treat(/./, () => ({ hold: sleep(LATE_MS) }));
       assertProven(await client.reconcile(all), DEAD, 'slow');
@@ -99,7 +99,7 @@ for (const direct of [false, true]) {
   });
 }
 
-describe("FASTAAPS's own process", { timeout: 120_000 }, () => {
+describe("FASTAAPS's own process", { timeout: 290_000 }, () => {
   test('standing still in the middle of a run with changes under way: no false difference', async () => {
     const asked = treat(/versions/, () => 'pass');
     stack.kill('fastaaps', 'SIGSTOP');

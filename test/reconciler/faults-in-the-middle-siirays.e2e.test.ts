@@ -78,7 +78,7 @@ async function backup(): Promise<string[]> {
   return rows.map(({ document }) => document);
 }
 
-describe("SIIRAyS's own server", { timeout: 180_000 }, () => {
+describe("SIIRAyS's own server", { timeout: 290_000 }, () => {
   test('killed and back at once: the run fails with the reason, and goes on where it was', async () => {
     const id = await stoppedAt('ingresos', { mode: 'verify' });
     const before = (await client.run(id)).progress.rows;

@@ -83,7 +83,7 @@ async function assertSet(tag: string, rows: Rows, what: string): Promise<void> {
 
 const LIVE = `collection = 'registro' AND db_tag = 'sync'`;
 
-describe("reconciling with today's FASTAAPS", { timeout: 200_000 }, () => {
+describe("reconciling with today's FASTAAPS", { timeout: 290_000 }, () => {
   test('nothing but dead letters differs; what the service does to values is a warning, once', async () => {
     const run = await client.reconcile({ mode: 'verify' });
     assert.deepEqual(run.found, { dead_letter: DEAD.length }, JSON.stringify(run));
