@@ -2,6 +2,7 @@
 /** The command line: one subcommand per process, and commands for people. */
 import { Command, CommanderError } from 'commander';
 import { addConnectorCommands } from './cli/connector.ts';
+import { addDeadLettersCommands } from './cli/dead-letters.ts';
 import { EXIT, EXIT_CODES_HELP } from './cli/exit-codes.ts';
 import { addReconcileCommand } from './cli/reconcile.ts';
 import { isLastingMistake, runProcess } from './cli/run-process.ts';
@@ -12,6 +13,7 @@ Examples:
   siirays-sync producer                     SIIRAyS -> Kafka, configured by the environment (.env.example lists all)
   CONNECTOR=epsa siirays-sync consumer      Kafka -> FASTAAPS for the connector epsa
   siirays-sync reconcile --mode verify      compare SIIRAyS with FASTAAPS once
+  siirays-sync dead-letters list            documents that were refused, and why
   siirays-sync connector validate           check connectors/*.yaml
 
 Configuration: environment variables only. Where none names an endpoint, .dev/endpoints.json of a running
@@ -73,6 +75,9 @@ function buildProgram(): Command {
     });
 
   addReconcileCommand(program, (code) => {
+    exitCode = code;
+  });
+  addDeadLettersCommands(program, (code) => {
     exitCode = code;
   });
   addConnectorCommands(program);

@@ -6,14 +6,16 @@ export const EXIT = {
   ok: 0,
   /** Failed; the log or the standard error output says why. */
   failed: 1,
-  /** reconcile: verify has found differences, or repair has left some. */
+  /** reconcile: verify has found differences, or repair has left some; dead-letters: there are some, or it was refused again. */
   differences: 2,
-  /** reconcile: something could not be decided. */
+  /** reconcile: something could not be decided; dead-letters: not in time. */
   undecided: 3,
   /** reconcile: cancelled. */
   cancelled: 4,
   /** Wrong command line. */
   usage: 64,
+  /** dead-letters: there is none of this id. */
+  absent: 66,
   /** Another run is under way. */
   busy: 75,
   /** Wrong configuration or connector: starting again does not help before it is mended. */

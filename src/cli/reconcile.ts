@@ -1,5 +1,4 @@
 /** The command `reconcile`: one run in this process, told on the terminal. */
-import { userInfo } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadReconcileConfig } from '../config/config.ts';
 import { createLogger } from '../logging/logger.ts';
@@ -9,6 +8,7 @@ import { withDevEndpoints } from './dev-endpoints.ts';
 import { EXIT } from './exit-codes.ts';
 import { ProgressLine } from './progress-line.ts';
 import { describeRun } from './run-report.ts';
+import { userName } from './user-name.ts';
 
 interface Flags {
   mode?: string;
@@ -135,15 +135,6 @@ async function take({ store, connectors }: Reconciliation, flags: Flags, signal:
   const [other] = await store.running();
   if (other) process.stderr.write(`waiting for run ${other.id} ...\n`);
   return (await store.queue(options, asker, extra, signal)).run;
-}
-
-/** A container's user may have no name. */
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return process.env.USER ?? `user ${process.getuid?.()}`;
-  }
 }
 
 /** The same rules as the HTTP API's. */

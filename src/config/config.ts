@@ -16,6 +16,7 @@ import {
 import type {
   ApiUser,
   ConsumerConfig,
+  DeadLettersConfig,
   FastaapsConfig,
   KafkaConfig,
   KafkaSsl,
@@ -144,6 +145,12 @@ function reconcileConfig(values: Values<typeof FOR_RECONCILE>): ReconcileConfig 
 /** The folder of the connectors, for the commands that need nothing else. Throws a ConfigurationError. */
 export function loadConnectorsDir(env: Environment): string {
   return read(CONNECTORS, env).CONNECTORS_DIR;
+}
+
+/** What the commands on dead letters need. Throws a ConfigurationError with every mistake. */
+export function loadDeadLettersConfig(env: Environment): DeadLettersConfig {
+  const values = read({ ...SYNC, ...CONNECTORS }, env);
+  return deepFreeze({ syncUrl: values.SYNC_URL, connectorsDir: values.CONNECTORS_DIR });
 }
 
 /** What is not wrong enough to stop for: misspelt names. To be logged at the start. */

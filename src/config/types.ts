@@ -147,6 +147,13 @@ export interface ReconcileConfig extends ProcessConfig {
   keepRuns: number;
 }
 
+/** What the commands on dead letters need. */
+export interface DeadLettersConfig {
+  /** postgres:// URL of the database `sync`. */
+  syncUrl: string;
+  connectorsDir: string;
+}
+
 export interface ApiUser {
   name: string;
   role: 'viewer' | 'operator';

@@ -74,7 +74,7 @@ function prefixed(lines: string, prefix: string): string {
  * the columns do not hold the table's key, rows can be alike in them: then the texts of all its used columns decide, so
  * that the same rows always make the same document.
  */
-function rowOrder(part: Section, placement: Placement, direction: 'ASC' | 'DESC'): string[] {
+export function rowOrder(part: Section, placement: Placement, direction: 'ASC' | 'DESC'): string[] {
   const { key } = placement(part.rows);
   const order = part.key.map((column) => {
     const collation = isCharacterType(typeOf(placement, part.rows, column)) ? ' COLLATE "C"' : '';

@@ -1,6 +1,7 @@
 import { compileAffectedRoots, compileAllRoots } from './compile-affected-roots.ts';
 import { compileDocumentSchema } from './compile-document-schema.ts';
 import { compileProjection } from './compile-projection.ts';
+import { compileSourceRows } from './compile-source-rows.ts';
 import { compileIndexes, compileTables } from './compile-tables.ts';
 import type { CompiledConnector } from './compiled.ts';
 import type { Definition } from './definition.ts';
@@ -21,5 +22,6 @@ export function compileConnector(definition: Definition): CompiledConnector {
     indexes: (placement) => compileIndexes(all, placement),
     allRoots: (placement) => compileAllRoots(definition, placement),
     projection: (placement, marks) => compileProjection(definition, placement, marks),
+    sourceRows: (path, placement) => compileSourceRows(definition, path, placement),
   };
 }

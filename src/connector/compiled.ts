@@ -55,6 +55,17 @@ export interface AffectedRoots {
   readonly parameters: readonly string[];
 }
 
+/** A query for the rows that a document is made of. */
+export interface SourceRows {
+  /**
+   * SELECT of `place` (in `tables`) and `key` (jsonb: key columns with their values as text; of a table without a key the
+   * columns that join and order it). $1: the document's id as text; $2: how many rows of each place at most. The same row
+   * may come from several places.
+   */
+  readonly sql: string;
+  readonly tables: readonly TableRef[];
+}
+
 export interface CompiledConnector {
   readonly name: string;
   readonly target: { readonly path: string; readonly tag: string; readonly adapter: 'changes' | 'restore' };
@@ -99,4 +110,10 @@ export interface CompiledConnector {
    * The session must have the pinned settings of src/postgres (ISO, UTC, extra_float_digits = 1): texts follow them.
    */
   projection(placement: Placement, marks: string): string;
+
+  /**
+   * The rows of SIIRAyS that a document, or the part of it that `path` names (tuberias[2].localidad; null: all of it), is
+   * made of.
+   */
+  sourceRows(path: string | null, placement: Placement): SourceRows;
 }

@@ -22,10 +22,17 @@ describe('command line', () => {
     for (const part of ['producer', 'consumer', 'connector', 'Examples:', 'Exit codes:', '78']) {
       assert.ok(stdout.includes(part), part);
     }
-    for (const command of [['producer'], ['consumer'], ['connector', 'validate'], ['connector', 'schema']]) {
+    for (const command of [
+      ['producer'],
+      ['consumer'],
+      ['connector', 'validate'],
+      ['connector', 'schema'],
+      ['dead-letters', 'list'],
+      ['dead-letters', 'replay'],
+    ]) {
       const help = run([...command, '--help']);
       assert.equal(help.status, 0);
-      assert.match(help.stdout, /Example:\n/);
+      assert.match(help.stdout, /Examples?:\n/);
     }
   });
 

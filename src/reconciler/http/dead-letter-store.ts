@@ -7,14 +7,16 @@ import { isoSql } from './connector-status.ts';
 /** Letters replayed in one statement. */
 const PORTION = 1_000;
 
+/** schema: a required field is missing, so it was never sent; refused: FASTAAPS answered 422. */
+export type DeadLetterReason = 'schema' | 'refused';
+
 /** A document that was refused, and why; never its content. Times are ISO 8601. */
 export interface DeadLetter {
   id: string;
   epoch: number;
   /** Decimal. */
   version: string;
-  /** schema: a required field is missing, so it was never sent; refused: FASTAAPS answered 422. */
-  reason: string;
+  reason: DeadLetterReason;
   /** The first field concerned. */
   path: string | null;
   /** What the service said. */
@@ -34,9 +36,17 @@ export function letterSql(s: string): string {
     'discardedBy', l.discarded_by, 'replaying', EXISTS (SELECT FROM ${s}.mark AS m WHERE m.id = l.id AND m.forced))`;
 }
 
-export interface DeadLetterPage {
-  /** Only those set aside, or only the others; undefined: both. */
+/** Which dead letters are meant; what is left out does not matter. */
+export interface DeadLetterFilter {
+  /** Only those set aside, or only the others. */
   discarded?: boolean;
+  reason?: DeadLetterReason;
+  /** Not older than this: ISO 8601. */
+  since?: string;
+  ids?: readonly string[];
+}
+
+export interface DeadLetterPage extends DeadLetterFilter {
   /** Behind this id. */
   after?: string;
   limit: number;
@@ -44,19 +54,31 @@ export interface DeadLetterPage {
 
 /** The dead letters of a connector by id. */
 export async function listDeadLetters(
-  pool: pg.Pool,
+  pool: pg.Pool | pg.ClientBase,
   connector: string,
-  { discarded, after, limit }: DeadLetterPage,
+  { discarded, reason, since, ids, after, limit }: DeadLetterPage,
 ): Promise<{ deadLetters: DeadLetter[]; next: string | null }> {
   const s = syncSchema(connector);
   const { rows } = await pool.query<{ letter: DeadLetter }>(
     `SELECT ${letterSql(s)} AS letter FROM ${s}.dead_letter AS l
      WHERE ($1::text IS NULL OR l.id > $1) AND ($2::boolean IS NULL OR (l.discarded_at IS NOT NULL) = $2)
-     ORDER BY l.id LIMIT $3`,
-    [after ?? null, discarded ?? null, limit + 1],
+       AND ($3::text IS NULL OR l.reason = $3) AND ($4::timestamptz IS NULL OR l.created_at >= $4)
+       AND ($5::text[] IS NULL OR l.id = ANY ($5))
+     ORDER BY l.id LIMIT $6`,
+    [after ?? null, discarded ?? null, reason ?? null, since ?? null, ids ?? null, limit + 1],
   );
   const deadLetters = rows.slice(0, limit).map(({ letter }) => letter);
   return { deadLetters, next: rows.length > limit ? deadLetters.at(-1)!.id : null };
+}
+
+/** One dead letter; null where there is none. */
+export async function readDeadLetter(
+  pool: pg.Pool | pg.ClientBase,
+  connector: string,
+  id: string,
+): Promise<DeadLetter | null> {
+  const { deadLetters } = await listDeadLetters(pool, connector, { ids: [id], limit: 1 });
+  return deadLetters[0] ?? null;
 }
 
 /** Has a new version of one refused document made; false where it is none. */
@@ -72,12 +94,12 @@ export async function countOpen(pool: pg.Pool, connector: string): Promise<numbe
   return Number(rows[0]!.count);
 }
 
-/** The same for all that are not set aside, portion by portion. @returns how many */
-export async function replayAll(pool: pg.Pool, connector: string): Promise<number> {
+/** The same for all that a filter leaves, portion by portion; those set aside only where it asks for them. @returns how many */
+export async function replayAll(pool: pg.Pool, connector: string, filter: DeadLetterFilter = {}): Promise<number> {
   let after: string | undefined;
   let replayed = 0;
   do {
-    const page: DeadLetterPage = { discarded: false, after, limit: PORTION };
+    const page: DeadLetterPage = { discarded: false, ...filter, after, limit: PORTION };
     const { deadLetters, next } = await listDeadLetters(pool, connector, page);
     const ids = deadLetters.map(({ id }) => id);
     replayed += (await replayDeadLetter(pool, connectorSchemas(connector).sync, ids)).length;
@@ -101,12 +123,8 @@ export async function discardDeadLetter(
     `UPDATE ${s}.dead_letter SET discarded_at = now(), discarded_by = $2 WHERE id = $1 AND discarded_at IS NULL`,
     [id, by],
   );
-  const { rows } = await client.query<{ letter: DeadLetter }>(
-    `SELECT ${letterSql(s)} AS letter FROM ${s}.dead_letter AS l WHERE l.id = $1`,
-    [id],
-  );
-  const letter = rows[0]?.letter;
-  return letter === undefined ? null : { deadLetter: letter, changed: rowCount === 1 };
+  const deadLetter = await readDeadLetter(client, connector, id);
+  return deadLetter === null ? null : { deadLetter, changed: rowCount === 1 };
 }
 
 function syncSchema(connector: string): string {

@@ -209,19 +209,41 @@ export const status = named(
 
 const versionNumber = z.strictObject({ epoch: z.int(), version: decimal });
 
+const deadLetterReason = z.enum(['schema', 'refused']).meta({
+  description: 'schema: a required field is missing, so it was never sent; refused: FASTAAPS answered 422',
+});
+
 export const deadLetter = named(
   'DeadLetter',
   z.strictObject({
     id: z.string(),
     epoch: z.int(),
     version: decimal,
-    reason: z.enum(['schema', 'refused']),
+    reason: deadLetterReason,
     path: z.string().nullable(),
     detail: z.unknown(),
     createdAt: time,
     discardedAt: time.nullable(),
     discardedBy: z.string().nullable(),
     replaying: z.boolean().meta({ description: 'A new version is being made' }),
+  }),
+);
+
+export const deadLetterWithRows = named(
+  'DeadLetterWithRows',
+  deadLetter.safeExtend({
+    rows: z
+      .array(
+        z.strictObject({
+          table: z.string().meta({ examples: ['public.tuberia_red'] }),
+          key: z.record(z.string(), z.string().nullable()),
+        }),
+      )
+      .nullable()
+      .meta({
+        description:
+          'Rows of SIIRAyS, by key, that the refused part of the document is made of: at most 50 of each table; null before the first load',
+      }),
   }),
 );
 
@@ -380,6 +402,11 @@ export const deadLettersQuery = z.strictObject({
     .pipe(z.boolean())
     .optional()
     .meta({ description: 'Only those set aside, or only the others' }),
+  reason: deadLetterReason.optional(),
+  since: z.iso
+    .datetime({ offset: true, error: 'expected a time such as 2026-11-25T09:00:00Z' })
+    .optional()
+    .meta({ description: 'Not older than this' }),
   after: z.string().optional().meta({ description: '`next` of the page before' }),
   limit,
 });

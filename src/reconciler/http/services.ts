@@ -6,7 +6,7 @@ import type { PlannedRun } from '../schedule/scheduler.ts';
 import type { Asker, Run, RunOptions } from '../types.ts';
 
 /** What the API knows of a connector. */
-export type ApiConnector = Pick<CompiledConnector, 'name' | 'target' | 'tables' | 'root'>;
+export type ApiConnector = Pick<CompiledConnector, 'name' | 'target' | 'tables' | 'root' | 'sourceRows'>;
 
 export interface StartExtra {
   idempotencyKey?: string;

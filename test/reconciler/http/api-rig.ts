@@ -32,6 +32,7 @@ export function connector(name: string, adapter: 'changes' | 'restore' = 'change
       { schema: 'public', table: 'rar', columns: ['id_epsa'] },
       { schema: 'public', table: 'localidad', columns: ['id'] },
     ],
+    sourceRows: () => ({ sql: `SELECT 0 AS place, jsonb_build_object('id', $1::text) AS key LIMIT $2`, tables: [] }),
   };
 }
 

@@ -171,6 +171,8 @@ describe('OpenAPI', () => {
     await check('GET', '/documents/1', 200);
     await check('GET', '/documents/1/versions', 200);
     await check('GET', '/dead-letters', 200);
+    await check('GET', '/dead-letters?reason=refused&since=2026-11-25T09:00:00Z', 200);
+    await check('GET', '/dead-letters/1', 200);
     await check('POST', '/dead-letters/replay', 202);
     await check('POST', '/dead-letters/1/replay', 202);
     await check('DELETE', '/dead-letters/1', 200);
@@ -196,6 +198,7 @@ describe('OpenAPI', () => {
     await check('POST', '/dead-letters/replay?connector=places', 404);
     await check('POST', '/dead-letters/0/replay', 404);
     await check('DELETE', '/dead-letters/0', 404);
+    await check('GET', '/dead-letters/0', 404);
     for (const verb of ['pause', 'resume']) await check('POST', `/connectors/places/${verb}`, 404);
   });
 

@@ -1,10 +1,18 @@
 import type pg from 'pg';
 import { audited } from '../audited.ts';
 import { chosenConnector, ofPresent } from '../chosen-connector.ts';
-import { countOpen, discardDeadLetter, listDeadLetters, replayAll, replayOne } from '../dead-letter-store.ts';
+import {
+  countOpen,
+  discardDeadLetter,
+  listDeadLetters,
+  readDeadLetter,
+  replayAll,
+  replayOne,
+} from '../dead-letter-store.ts';
 import { type ApiContext, json, type Operation, operation, problemOf } from '../operation.ts';
 import { notFound } from '../problem.ts';
 import * as schemas from '../schemas.ts';
+import { readSourceRows } from '../source-rows.ts';
 
 const PAGE = 100;
 const NO_LETTER = problemOf('There is no such dead letter', schemas.problem);
@@ -25,6 +33,21 @@ export function deadLetters({ services }: ApiContext): Operation[] {
         const connector = chosenConnector(connectors, name);
         const page = await ofPresent(connector, () => listDeadLetters(pool, connector.name, { ...filter, limit }));
         response.json({ connector: connector.name, ...page });
+      },
+    }),
+    operation({
+      method: 'get',
+      path: '/dead-letters/{id}',
+      name: 'getDeadLetter',
+      summary: 'A dead letter, with the rows of SIIRAyS that the refused part of the document is made of',
+      query: schemas.connectorQuery,
+      answers: { 200: json('The dead letter', schemas.deadLetterWithRows), 404: NO_LETTER },
+      async handle({ response, params, query }) {
+        const connector = chosenConnector(connectors, query.connector);
+        const id = idOf(params);
+        const deadLetter = await ofPresent(connector, () => readDeadLetter(pool, connector.name, id));
+        if (deadLetter === null) throw noLetter();
+        response.json({ ...deadLetter, rows: await readSourceRows(pool, connector, id, deadLetter.path) });
       },
     }),
     operation({
