@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { METRICS_PREFIX } from '../observability/metrics.ts';
+import { createActivityGauge, METRICS_PREFIX } from '../observability/metrics.ts';
 
 /** What the applying part counts and measures. Made once per process: pipelines come and go. */
 export interface ConsumerMetrics {
@@ -18,6 +18,8 @@ export interface ConsumerMetrics {
   /** Times that the replica could not go on and a full snapshot was asked for. */
   frozen: Counter;
   restarts: Counter;
+  /** 1 while this process holds the lease. */
+  active: Gauge;
 }
 
 const FAST = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300];
@@ -26,6 +28,7 @@ export function createConsumerMetrics(registry: Registry): ConsumerMetrics {
   const registers = [registry];
   const name = (rest: string) => `${METRICS_PREFIX}consumer_${rest}`;
   return {
+    active: createActivityGauge(registry),
     transactions: new Counter({ name: name('transactions_total'), help: 'Units applied to the replica.', registers }),
     events: new Counter({ name: name('events_total'), help: 'Row events applied to the replica.', registers }),
     batchSeconds: new Histogram({

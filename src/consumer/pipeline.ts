@@ -91,6 +91,8 @@ export async function runPipeline(options: PipelineOptions): Promise<void> {
       health.ready('consumer', false, `standing by: ${holder} works`);
     },
   });
+  options.metrics.active.set(1);
+  stack.defer(() => options.metrics.active.set(0));
   const pause = new PauseSwitch(() => fail(new Paused()));
   const keeper = keepToken(leaseTable, token, config.lease, fail, (paused) => pause.set(paused));
   atEnd('lease', async () => {

@@ -45,3 +45,12 @@ export function registerHealthMetrics(registry: Registry, health: HealthState): 
     },
   });
 }
+
+/** Of several processes that could do the same work: 1 for the one that does it, 0 for one that stands by. Starts at 0. */
+export function createActivityGauge(registry: Registry): Gauge {
+  return new Gauge({
+    name: `${METRICS_PREFIX}active`,
+    help: '1 while this process does the work, 0 while it stands by for another one, or has not begun.',
+    registers: [registry],
+  });
+}

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { METRICS_PREFIX } from '../observability/metrics.ts';
+import { createActivityGauge, METRICS_PREFIX } from '../observability/metrics.ts';
 import type { Lsn } from '../postgres/lsn.ts';
 import type { Position } from './position.ts';
 
@@ -13,6 +13,8 @@ export interface ProducerMetrics {
   passed(lsn: Lsn, waitingBytes: number): void;
   /** The pipeline starts again after an error. */
   restarted(): void;
+  /** Whether this process holds the slot, and the stream flows. */
+  active(works: boolean): void;
 }
 
 const SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -43,6 +45,7 @@ export function createProducerMetrics(registry: Registry): ProducerMetrics {
     buckets: SECONDS,
     registers,
   });
+  const active = createActivityGauge(registry);
   const history = new Gauge({ name: name('history'), help: 'Number of the history being written.', registers });
   const seq = new Gauge({ name: name('seq'), help: 'Units of the history that Kafka holds.', registers });
   const position = new Gauge({ name: name('position_bytes'), help: 'LSN that Kafka holds, in bytes.', registers });
@@ -69,5 +72,6 @@ export function createProducerMetrics(registry: Registry): ProducerMetrics {
       waiting.set(waitingBytes);
     },
     restarted: () => restarts.inc(),
+    active: (works) => active.set(works ? 1 : 0),
   };
 }

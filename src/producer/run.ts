@@ -49,11 +49,15 @@ export async function runProducer(
           version,
           foundBroken,
           tables: new Set(needed.map(nameOf)),
-          onReady: () => health.ready('producer', true),
+          onReady: () => {
+            producerMetrics.active(true);
+            health.ready('producer', true);
+          },
           onStandby: () => health.ready('producer', false, 'standing by: another producer holds the slot'),
           signal,
         });
       } catch (error) {
+        producerMetrics.active(false);
         if (signal.aborted) return;
         if (error instanceof BrokenHistory) foundBroken = error.found;
         const stable = performance.now() - started > STABLE_MS;

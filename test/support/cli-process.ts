@@ -40,15 +40,27 @@ export class CliProcess {
     return found!;
   }
 
-  /** The exit code, once it ends by itself. */
+  /** The exit code, once it has ended; null where a signal ended it. */
   async exitCode(): Promise<number | null> {
-    if (this.#child.exitCode === null) await once(this.#child, 'exit');
+    if (this.running) await once(this.#child, 'exit');
     return this.#child.exitCode;
   }
 
+  /** As somebody else would send it. */
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Whether it runs (or is stopped by SIGSTOP). */
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null || !isRunning(this.#child.pid!)) return;
+    if (!this.running || !isRunning(this.#child.pid!)) return;
     this.#child.kill('SIGTERM');
+    // One that stands still hears of it only now.
+    this.#child.kill('SIGCONT');
     await once(this.#child, 'exit');
   }
 }
