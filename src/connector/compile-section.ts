@@ -1,7 +1,7 @@
 import { quoteLiteral } from '../postgres/identifier.ts';
 import type { Placement } from './compiled.ts';
 import type { Section } from './definition.ts';
-import { columnOf, isCharacterType, typeOf } from './placed.ts';
+import { columnOf, ordering, typeOf } from './placed.ts';
 import { joinRow, NEWLINE, valueText } from './row-content.ts';
 
 /** The columns of the outer row that a section's rows are found by; k1, k2, … in its SQL. */
@@ -77,8 +77,7 @@ function prefixed(lines: string, prefix: string): string {
 export function rowOrder(part: Section, placement: Placement, direction: 'ASC' | 'DESC'): string[] {
   const { key } = placement(part.rows);
   const order = part.key.map((column) => {
-    const collation = isCharacterType(typeOf(placement, part.rows, column)) ? ' COLLATE "C"' : '';
-    return `${columnOf('t', column)}${collation} ${direction} NULLS LAST`;
+    return `${columnOf('t', column)}${ordering(typeOf(placement, part.rows, column))} ${direction} NULLS LAST`;
   });
   const unique = key.length > 0 && key.every((column) => part.key.includes(column));
   if (unique) return order;

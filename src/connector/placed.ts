@@ -21,3 +21,19 @@ const CHARACTER_TYPE = /^(text|character|character varying|"char"|name|citext)(\
 export function isCharacterType(type: string): boolean {
   return CHARACTER_TYPE.test(type);
 }
+
+/** Types of PostgreSQL with one order in every database. */
+const OWN_ORDER =
+  /^(smallint|integer|bigint|oid|numeric|real|double precision|boolean|date|uuid|bytea|pg_lsn|(time|timestamp) with(out)? time zone)$/;
+/** Types that can be collated. */
+const COLLATED = /^(text|character|character varying|name)$/;
+
+/**
+ * What follows a column of the type in ORDER BY, so that SIIRAyS and a replica order alike: text by its bytes, and what
+ * a replica keeps as text (enums, domains, composites, types of extensions) by the bytes of its text.
+ */
+export function ordering(type: string): string {
+  const plain = type.replace(/\(\d+(,-?\d+)?\)/, '');
+  if (OWN_ORDER.test(plain)) return '';
+  return COLLATED.test(plain) ? ' COLLATE "C"' : '::text COLLATE "C"';
+}

@@ -98,8 +98,10 @@ describe('values of every type', { timeout: 280_000 }, () => {
 
   test('reconciliation finds no difference where there is none', async () => {
     const client = new ReconcilerClient(values.pipeline.stack.endpoints);
-    const run = await client.reconcile({ mode: 'verify' });
-    assert.deepEqual([run.state, run.differences, run.notes], ['equal', [], []]);
+    for (const direct of [false, true]) {
+      const run = await client.reconcile({ mode: 'verify', direct });
+      assert.deepEqual([run.state, run.differences, run.notes], ['equal', [], []], `direct: ${direct}`);
+    }
   });
 
   test('reconciliation finds a difference in each of some odd types, and repairs it', async () => {
