@@ -37,7 +37,7 @@ describe('a request', () => {
       ['POST', '/status', 'GET, HEAD, OPTIONS'],
       ['PATCH', '/reconciliations/x', 'GET, HEAD, DELETE, OPTIONS'],
       ['DELETE', '/openapi.json', 'GET, HEAD, OPTIONS'],
-      ['GET', '/dead-letters/replay', 'POST, DELETE, OPTIONS'],
+      ['PUT', '/dead-letters/replay', 'GET, HEAD, POST, DELETE, OPTIONS'],
       ['PUT', '/positions/1/0/1', 'GET, HEAD, OPTIONS'],
     ] as const) {
       const response = await call(method, path);
