@@ -7,7 +7,15 @@ import { BatchWriter } from '../../../src/consumer/batch-writer.ts';
 import type { ReplicaTable } from '../../../src/consumer/replica-tables.ts';
 import type { TableShape } from '../../../src/kafka/change-event.ts';
 import { quoteIdentifier, quoteRelation } from '../../../src/postgres/identifier.ts';
-import { connect, disconnect, startupOptions, TEXT_VALUES, VALUE_SETTINGS } from '../../../src/postgres/session.ts';
+import {
+  connect,
+  disconnect,
+  SOURCE_SETTINGS,
+  setLocal,
+  startupOptions,
+  TEXT_VALUES,
+  VALUE_SETTINGS,
+} from '../../../src/postgres/session.ts';
 import type { RowCandidate } from '../../../src/reconciler/rows/row-candidate.ts';
 import { RowComparison, type RowComparisonOptions } from '../../../src/reconciler/rows/row-comparison.ts';
 import { SiiraysReader } from '../../../src/reconciler/siirays-reader.ts';
@@ -134,10 +142,13 @@ export class RowsRig {
       'SELECT relkind AS kind FROM pg_class WHERE oid = $1::regclass',
       [relation],
     );
+    // As the producer reads: the text of names in values follows the search_path.
+    await this.siirays.query(`BEGIN; ${setLocal(SOURCE_SETTINGS)}`);
     const { rows } = await this.siirays.query<Cells>({
       text: `SELECT ${columns} FROM ${kinds[0]!.kind === 'p' ? '' : 'ONLY '}${relation}`,
       rowMode: 'array',
     });
+    await this.siirays.query('COMMIT');
     await this.fillReplica(table, rows);
   }
 
