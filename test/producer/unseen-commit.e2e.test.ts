@@ -114,9 +114,9 @@ describe('a commit that is streamed before it is visible', () => {
           .at(-1)!
           .events.map(({ op, before: old, after: row }) => [op, ...(row ?? old)!]),
         [
+          ['d', '99', null],
           ['r', '1', set],
           ['r', '2', 'old'],
-          ['d', '99', null],
         ],
       );
       assert.ok(rebuilt(seen.units(), 't').includes(`1|${set}`));

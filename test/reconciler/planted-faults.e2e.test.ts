@@ -126,22 +126,6 @@ const FAULTS: Record<string, Fault> = {
     ),
     expected: [{ kind: 'dead_letter', wrong: 'fastaaps', documents: [id(8)] }],
   },
-  'changes that never reached the stream': {
-    plant: async () => {
-      await stack.part('producer').stop();
-      await siirays.query('ALTER PUBLICATION siirays_sync DROP TABLE tecnica_tuberia');
-      await siirays.query(`DELETE FROM tecnica_tuberia WHERE ctid = (SELECT max(ctid) FROM tecnica_tuberia)`);
-      await siirays.query(
-        `UPDATE tecnica_tuberia SET longitud_total = longitud_total + 1 WHERE ctid = (SELECT min(ctid) FROM tecnica_tuberia)`,
-      );
-      await siirays.query('ALTER PUBLICATION siirays_sync ADD TABLE tecnica_tuberia');
-      await stack.start('producer');
-    },
-    expected: [
-      { kind: 'row', wrong: 'replica', table: 'public.tecnica_tuberia' },
-      { kind: 'row', wrong: 'replica', table: 'public.tecnica_tuberia' },
-    ],
-  },
 };
 
 function assertNamed(
@@ -184,6 +168,22 @@ describe('planted faults', { timeout: 280_000 }, () => {
       await pipeline.assertEqual(name);
     });
   }
+
+  test('changes of a table that was out of the publication never reached the stream: it is read again by itself', async () => {
+    await stack.part('producer').stop();
+    await siirays.query('ALTER PUBLICATION siirays_sync DROP TABLE tecnica_tuberia');
+    await siirays.query(`DELETE FROM tecnica_tuberia WHERE ctid = (SELECT max(ctid) FROM tecnica_tuberia)`);
+    await siirays.query(
+      `UPDATE tecnica_tuberia SET longitud_total = longitud_total + 1 WHERE ctid = (SELECT min(ctid) FROM tecnica_tuberia)`,
+    );
+    await siirays.query('ALTER PUBLICATION siirays_sync ADD TABLE tecnica_tuberia');
+    await stack.start('producer');
+    // Nothing in the stream tells of it: the producer sees it when it looks.
+    const equal = () => pipeline.assertEqual('the table that was away').catch(() => null);
+    await until(equal, 'the table to be read again', 60_000);
+    const run = await client.reconcile({ mode: 'verify' });
+    assertNamed(run.differences, []);
+  });
 
   test('repairs move SIIRAyS and FASTAAPS only through the stream: a second run has nothing to do', async () => {
     const { rows } = await sync.query<{ version: string }>(
