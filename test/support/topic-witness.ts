@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { Kafka, logLevel } from 'kafkajs';
 import { createDecoder } from '../../src/kafka/envelope-decoder.ts';
 import { createRegistry } from '../../src/kafka/registry.ts';
 import type { Topics } from '../../src/kafka/topics.ts';
 import { decodeTransactionRecord } from '../../src/kafka/transaction-record.ts';
-import { until } from './until.ts';
+import { type Batch, readWholeTopics } from './whole-topics.ts';
 
 /** A unit of the transaction topic, with the number of its events that a reader finds in the table topics. */
 export interface WitnessedUnit {
@@ -25,17 +23,7 @@ export async function allUnits(
   tables: readonly { schema: string; table: string }[],
   withinMs = 30_000,
 ): Promise<WitnessedUnit[]> {
-  const kafka = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING });
   const names = [topics.transaction, ...new Set(tables.map(({ schema, table }) => topics.table(schema, table)))];
-  const admin = kafka.admin();
-  await admin.connect();
-  const ends = new Map<string, bigint>();
-  for (const name of names) {
-    const [partition] = await admin.fetchTopicOffsets(name);
-    if (BigInt(partition!.high) > 0n) ends.set(name, BigInt(partition!.high));
-  }
-  await admin.disconnect();
-
   const registry = createRegistry({ url: registryUrl });
   const decoder = createDecoder(registry);
   const units: WitnessedUnit[] = [];
@@ -45,40 +33,24 @@ export async function allUnits(
     byId.set(id, known);
     return known;
   };
-  const reached = new Map<string, bigint>();
-  const consumer = kafka.consumer({ groupId: `witness.${randomUUID()}`, readUncommitted: false, maxWaitTimeInMs: 100 });
-  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-    reached.set(payload.topic, BigInt(payload.lastOffset) + 1n);
-  });
-  await consumer.connect();
-  await consumer.subscribe({ topics: names, fromBeginning: true });
-  await consumer.run({
-    autoCommit: false,
-    eachBatch: async ({ batch }) => {
-      for (const message of batch.messages) {
-        if (batch.topic !== topics.transaction) {
-          entry((await decoder.decode(batch.topic, message)).transactionId).count++;
-          continue;
-        }
-        const record = decodeTransactionRecord(message.value!);
-        if (record.kind !== 'snapshot' && record.status === 'BEGIN') continue;
-        const known = entry(record.kind === 'snapshot' ? `${record.id}:${record.status}` : record.id);
-        if (known.unit) throw new Error(`unit ${record.id} ends twice`);
-        known.unit = { kind: record.kind, id: record.id, history: record.history, seq: BigInt(record.seq), events: 0 };
-        known.promised = record.eventCount ?? 0;
-        units.push(known.unit);
+  const take = async (batch: Batch): Promise<void> => {
+    for (const message of batch.messages) {
+      if (batch.topic !== topics.transaction) {
+        entry((await decoder.decode(batch.topic, message)).transactionId).count++;
+        continue;
       }
-    },
-  });
+      const record = decodeTransactionRecord(message.value!);
+      if (record.kind !== 'snapshot' && record.status === 'BEGIN') continue;
+      const known = entry(record.kind === 'snapshot' ? `${record.id}:${record.status}` : record.id);
+      if (known.unit) throw new Error(`unit ${record.id} ends twice`);
+      known.unit = { kind: record.kind, id: record.id, history: record.history, seq: BigInt(record.seq), events: 0 };
+      known.promised = record.eventCount ?? 0;
+      units.push(known.unit);
+    }
+  };
   try {
-    const behind = () => [...ends].filter(([name, end]) => (reached.get(name) ?? 0n) < end);
-    await until(() => behind().length === 0, 'the ends of all topics', withinMs).catch((error: Error) => {
-      throw new Error(
-        `${error.message}: ${behind().map(([name, end]) => `${name} at ${reached.get(name)} of ${end}`)}`,
-      );
-    });
+    await readWholeTopics(address, names, take, { withinMs });
   } finally {
-    await consumer.disconnect();
     await registry.close();
   }
   for (const [id, { unit, count, promised }] of byId) {
