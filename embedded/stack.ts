@@ -21,6 +21,7 @@ import { keepSecrets, type Secrets } from './stack/secrets.ts';
 import { makeSiirays, SIIRAYS_DATABASE, SIIRAYS_OWNER, type SiiraysContent } from './stack/siirays-database.ts';
 import { lockState } from './stack/state-lock.ts';
 import { ROOT } from './tools.ts';
+import { whenAborted } from './when-aborted.ts';
 
 export interface StackOptions extends SiiraysContent {
   /** The state folder. What is in it goes on, unless `fresh` empties it first. */
@@ -216,19 +217,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   if (options.fresh) for (const entry of readdirSync(dir)) rmSync(join(dir, entry), { recursive: true });
   const stack = new Stack(options, dir, await choosePorts(dir, options.ports), unlock);
   try {
-    await Promise.race([stack.begin(), aborted(options.signal)]);
+    await Promise.race([stack.begin(), whenAborted(options.signal)]);
   } catch (error) {
     await stack.stop();
     throw error;
   }
   return stack;
-}
-
-function aborted(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal?.aborted) reject(signal.reason);
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
 
 function endpointsOf(ports: Ports, secrets: Secrets): Endpoints {

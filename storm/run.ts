@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTraffic } from '../embedded/siirays/traffic.ts';
+import { whenAborted } from '../embedded/when-aborted.ts';
 import { check } from './checker.ts';
 import { compareEnd } from './end.ts';
 import { makeFault } from './faults/make.ts';
@@ -11,7 +12,7 @@ import { requiredKinds, type Step, stepsOf } from './plan.ts';
 import { readFastaaps } from './readers/fastaaps.ts';
 import { readReplica } from './readers/replica.ts';
 import { Recovery } from './recovery.ts';
-import { openStage, whenAborted } from './stage.ts';
+import { openStage } from './stage.ts';
 import { Timeline } from './timeline.ts';
 import { Witness } from './witness/witness.ts';
 

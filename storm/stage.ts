@@ -9,9 +9,10 @@ import { choosePorts } from '../embedded/stack/ports.ts';
 import { keepSecrets } from '../embedded/stack/secrets.ts';
 import { startStack } from '../embedded/stack.ts';
 import { ROOT } from '../embedded/tools.ts';
+import { whenAborted } from '../embedded/when-aborted.ts';
 import type { Arena } from './faults/arena.ts';
 import { Clocks } from './faults/clocks.ts';
-import { LINKS, type LinkName, type StormPart } from './plan.ts';
+import { LINKS, type LinkName, PARTS, type StormPart } from './plan.ts';
 import { EndTxnHold } from './proxy/end-txn-hold.ts';
 import { FastaapsProxy, type Refused } from './proxy/fastaaps-proxy.ts';
 import { Link } from './proxy/link.ts';
@@ -24,7 +25,7 @@ export interface StageOptions {
 }
 
 export interface Stage extends Arena {
-  /** Waits until every part is ready again. */
+  /** Waits until every part that changes pass is ready again. */
   heal(): Promise<void>;
   close(): Promise<void>;
 }
@@ -44,15 +45,9 @@ const SHORT = {
   RECONCILE_SCHEDULE_MODE: 'verify',
 };
 
+/** What changes need on their way to FASTAAPS. */
+const HEALED = PARTS.filter((name) => name !== 'reconciler');
 const HEALED_WITHIN_MS = 60_000;
-
-/** Fails when the signal comes. */
-export function whenAborted(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal?.aborted) reject(signal.reason);
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-}
 
 /** The whole stack with a proxy on each connection between its parts. Its first load has come when this is done. */
 export async function openStage({ dir, epsas, signal, onRefused }: StageOptions): Promise<Stage> {
@@ -111,17 +106,7 @@ export async function openStage({ dir, epsas, signal, onRefused }: StageOptions)
       }).start();
     },
     heal: async () => {
-      const names = [
-        'siirays',
-        'postgres',
-        'kafka',
-        'registry',
-        'pgbouncer',
-        'fastaaps',
-        'producer',
-        'consumer',
-      ] as const;
-      for (const name of names) await stack.part(name).whenReady(HEALED_WITHIN_MS);
+      for (const name of HEALED) await stack.part(name).whenReady(HEALED_WITHIN_MS);
     },
   };
 }

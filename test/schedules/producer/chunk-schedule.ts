@@ -11,6 +11,7 @@ import type { Position } from '../../../src/producer/position.ts';
 import { PublicationStart } from '../../../src/producer/publication-start.ts';
 import type { TableWriter } from '../../../src/producer/table-encoders.ts';
 import { TableEras } from '../../../src/producer/table-eras.ts';
+import { START as FAKE_START } from '../../producer/fake-writer.ts';
 import * as message from '../../producer/pgoutput-messages.ts';
 import { OID, type Row, randomOf, SourceModel } from '../../producer/source-model.ts';
 
@@ -36,22 +37,7 @@ interface Held {
 /** A part of the table that is read as one chunk. */
 type Part = { kind: 'keys'; keys: string[] } | { kind: 'between'; from: string; to: string };
 
-const START: Position = {
-  history: 1,
-  seq: 0n,
-  systemIdentifier: '1',
-  timeline: 1,
-  slot: 's',
-  publication: 'p',
-  end_lsn: 0x1000n,
-  last: null,
-  signal_offset: '0',
-  accepted: [],
-  requests: [],
-  unseen: [],
-  published: {},
-  eras: {},
-};
+const START: Position = { ...FAKE_START, seq: 0n, end_lsn: 0x1000n };
 
 /**
  * One random schedule: transactions of a SourceModel, the stream that delivers them message by message, and chunks that
