@@ -12,7 +12,7 @@ export function killedSnapshot(rows: number): SizeCase {
   return {
     options: { epsas: 1_000, without: ['producer', 'consumer', 'reconciler'], onLog },
     async run(rig) {
-      await rig.change(insertOf(rows));
+      await rig.siirays.query(insertOf(rows));
       await rig.stack.start('producer');
       await rig.stack.start('consumer');
       const half = await staged(rig, rows / 2);

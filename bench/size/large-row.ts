@@ -22,14 +22,14 @@ export function largeRow(bytes: number): SizeCase {
       },
     },
     async run(rig) {
-      await rig.change(textOf(bytes));
+      await rig.siirays.query(textOf(bytes));
       await rig.shown();
       await rig.assertEqual();
-      await rig.change(textOf(2 * bytes));
+      await rig.siirays.query(textOf(2 * bytes));
       while (!stopped) await sleep(50);
       await rig.stack.part('producer').stop();
       await rig.raiseTopicLimits(3 * bytes);
-      rig.startProducer({ KAFKA_MAX_MESSAGE_BYTES: sizeOf(2 * bytes) });
+      await rig.startProducer({ KAFKA_MAX_MESSAGE_BYTES: sizeOf(2 * bytes) });
       await rig.shown();
       await rig.assertEqual();
       return `a row of ${bytes} bytes, and one of ${2 * bytes} that first stopped the producer`;

@@ -13,7 +13,7 @@ export function largeTransaction(rows: number): SizeCase {
   return {
     options: { epsas: 1_000, settings: { producer: { KAFKA_TRANSACTION_TIMEOUT: '15m' } } },
     async run(rig) {
-      await rig.change(insertOf(rows));
+      await rig.siirays.query(insertOf(rows));
       await rig.shown();
       await rig.assertEqual();
       return `a transaction of ${rows} rows`;

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import type pg from 'pg';
+import type { Part } from '../../embedded/part.ts';
+import { nodePart } from '../../embedded/stack/node-part.ts';
 import { type Stack, type StackOptions, startStack } from '../../embedded/stack.ts';
 import { ROOT } from '../../embedded/tools.ts';
 import { parseLsn } from '../../src/postgres/lsn.ts';
@@ -32,7 +34,7 @@ export class SizeRig {
   readonly #memory: PeakMemory;
   readonly #dir: string;
   #reconciling: ChildProcess | undefined;
-  #producing: ChildProcess | undefined;
+  #producing: Part | undefined;
 
   private constructor(stack: Stack, siirays: pg.Client, dir: string) {
     this.stack = stack;
@@ -69,32 +71,24 @@ export class SizeRig {
   async end(): Promise<void> {
     this.#memory.stop();
     await disconnect(this.siirays);
-    this.#producing?.kill('SIGKILL');
+    await this.#producing?.stop();
     await this.stack.stop();
     rmSync(this.#dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
-  /** Runs statements as SIIRAyS's owner; gives the LSN behind their commit. */
-  async change(sql: string): Promise<bigint> {
-    await this.siirays.query(sql);
-    const { rows } = await this.siirays.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
-    return parseLsn(rows[0]!.lsn);
-  }
-
-  /** Waits until FASTAAPS shows a commit of now: a mark that is made for it. */
+  /** Waits until FASTAAPS shows all that is committed: a mark that is made for it, behind the LSN of now. */
   async shown(): Promise<void> {
-    const lsn = await this.change(
-      `UPDATE sector SET sector = sector WHERE id_sector = (SELECT min(id_sector) FROM sector);
-       UPDATE epsa SET web = 'http://marca/' || txid_current() WHERE id_epsa = (SELECT min(id_epsa) FROM epsa)`,
+    const { rows } = await this.siirays.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    const lsn = parseLsn(rows[0]!.lsn);
+    await this.siirays.query(
+      `UPDATE epsa SET web = 'http://marca/' || txid_current() WHERE id_epsa = (SELECT min(id_epsa) FROM epsa)`,
     );
     const { fastaaps, fastaapsAuth } = this.stack.endpoints;
     const headers = { authorization: `Basic ${Buffer.from(fastaapsAuth).toString('base64')}` };
     for (;;) {
       const answer = await fetch(`${fastaaps}/registro/position?db_tag=sync`, { headers }).catch(() => null);
       const position = answer?.ok ? ((await answer.json()) as { lsn: string | null }) : null;
-      // The mark's own commit begins before the LSN that was read after it, and ends at or before it.
-      if (position?.lsn && parseLsn(position.lsn) >= lsn - 4096n) return;
-      await answer?.body?.cancel().catch(() => undefined);
+      if (position?.lsn && parseLsn(position.lsn) > lsn) return;
       await sleep(50);
     }
   }
@@ -126,27 +120,24 @@ export class SizeRig {
   }
 
   /** Starts a producer with other settings, in place of the stack's own. */
-  startProducer(settings: Record<string, string>): void {
-    this.#producing = this.#run('producer', ['producer'], 'ignore', settings);
-  }
-
-  #run(
-    name: 'producer' | 'reconciler',
-    command: string[],
-    stdout: 'pipe' | 'ignore',
-    settings: Record<string, string> = {},
-  ): ChildProcess {
-    const args = ['--disable-warning=TimeoutNegativeWarning', 'src/cli.ts', ...command];
-    const env = { PATH: process.env.PATH, ...this.stack.environment(name), ...settings };
-    return spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', stdout, 'inherit'] });
+  async startProducer(settings: Record<string, string>): Promise<void> {
+    this.#producing = await nodePart({
+      name: 'producer',
+      program: ['src/cli.ts', 'producer'],
+      env: { ...this.stack.environment('producer'), ...settings },
+      logFile: join(this.#dir, 'logs', 'producer-other.log'),
+    }).start();
   }
 
   /** Compares all rows and documents by a run of the reconciler. @throws where anything but dead letters differs */
   async assertEqual(): Promise<void> {
-    const child = this.#run('reconciler', ['reconcile', '--mode', 'verify', '--wait', '--json'], 'pipe');
+    const command = ['src/cli.ts', 'reconcile', '--mode', 'verify', '--wait', '--json'];
+    const args = ['--disable-warning=TimeoutNegativeWarning', ...command];
+    const env = { PATH: process.env.PATH, ...this.stack.environment('reconciler') };
+    const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] });
     this.#reconciling = child;
     let text = '';
-    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
       text += part;
     });
     const { promise: closed, resolve } = Promise.withResolvers<number | null>();
